@@ -1,0 +1,5 @@
+//! Time without proof of life.
+
+/// Time without proof of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blind;

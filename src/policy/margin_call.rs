@@ -1,0 +1,5 @@
+//! The venue's margin call.
+
+/// The venue's margin call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarginCall;

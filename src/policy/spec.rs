@@ -1,0 +1,282 @@
+//! What an owner wrote, checked and with units: the input of the policy engine. Built by `config`, never by hand.
+
+use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
+use super::{max_position::MaxPosition, period_loss::PeriodLoss};
+use crate::model::{Money, Qty, Ratio, Span, Symbol};
+use rust_decimal::Decimal;
+use std::fmt;
+
+/// One policy file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicySet {
+    /// The file's own name for itself.
+    pub name: String,
+    /// In the order written; ids are unique.
+    pub policies: Vec<PolicySpec>,
+}
+
+/// One policy: what it measures, and the envelope around it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicySpec {
+    /// Stable name; appears in every record.
+    pub id: String,
+    /// What it measures.
+    pub kind: Kind,
+    /// Whether it acts.
+    pub mode: Mode,
+    /// The contracts that it judges or acts upon.
+    pub symbols: SymbolFilter,
+    /// How long a breach must hold before a rung trips.
+    pub hold: Span,
+    /// How far on the safe side of its threshold a rung clears, in the unit of the thresholds.
+    pub clear: Clear,
+    /// How long a tripped rung stays in force.
+    pub latch: Latch,
+    /// Rungs in rising severity.
+    pub ladder: Vec<Rung>,
+}
+
+/// The types of policy.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// Maintenance margin over margin balance.
+    MarginRatio(MarginRatio),
+    /// The venue's margin call.
+    MarginCall(MarginCall),
+    /// Size of one symbol's position.
+    MaxPosition(MaxPosition),
+    /// Fall from the high-water mark.
+    Drawdown(Drawdown),
+    /// Loss since the period began.
+    PeriodLoss(PeriodLoss),
+    /// Time without proof of life.
+    Blind(Blind),
+}
+
+/// Whether a policy or a rung acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Not evaluated.
+    Off,
+    /// Evaluated and recorded: "would have".
+    Shadow,
+    /// Recorded, and people are told.
+    Warn,
+    /// Acts.
+    Enforce,
+}
+
+/// How far on the safe side a rung clears.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clear {
+    /// A distance in the unit of the thresholds (for ratios: percentage points, so `5%` under `70%` is `65%`).
+    By(Amount),
+    /// A share of each threshold.
+    Share(Ratio),
+}
+
+/// How long a tripped rung stays in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Latch {
+    /// Until the condition has cleared.
+    UntilClear,
+    /// Until the next period begins and the condition has cleared.
+    UntilReset,
+    /// Until an operator re-arms.
+    Manual,
+    /// For this long, and until the condition has cleared.
+    For(Span),
+}
+
+/// One rung of a ladder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rung {
+    /// The threshold; `None` for types that only fire.
+    pub at: Option<Amount>,
+    /// What it does.
+    pub action: Action,
+    /// Its own mode, else the policy's.
+    pub mode: Option<Mode>,
+    /// Its own hold, else the policy's.
+    pub hold: Option<Span>,
+    /// Its own latch, else the policy's.
+    pub latch: Option<Latch>,
+}
+
+/// What a rung does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action {
+    /// Tells people.
+    Alert,
+    /// Cancels what could add exposure, and keeps doing so.
+    Block,
+    /// Blocks, and closes the least that reaches the aim.
+    Reduce(Cut),
+    /// Blocks, and closes everything in scope.
+    Flatten,
+}
+
+/// The aim of a reduction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cut {
+    /// Until the measure is at this.
+    To(Amount),
+    /// This share of the position, once.
+    Fraction(Ratio),
+}
+
+/// A threshold or a measurement, in its unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// A fraction; written with `%`.
+    Ratio(Ratio),
+    /// Money in the account's currency.
+    Money(Money),
+    /// Contract units.
+    Quantity(Qty),
+    /// Times the equity; written like `3x`.
+    Multiple(Ratio),
+    /// Time.
+    Time(Span),
+}
+
+/// Which contracts: globs, `!` excludes, the last match decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SymbolFilter(Vec<String>);
+
+impl Kind {
+    /// The name in policy files.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::MarginRatio(_) => "margin_ratio",
+            Kind::MarginCall(_) => "margin_call",
+            Kind::MaxPosition(_) => "max_position",
+            Kind::Drawdown(_) => "drawdown",
+            Kind::PeriodLoss(_) => "period_loss",
+            Kind::Blind(_) => "blind",
+        }
+    }
+}
+
+impl Action {
+    /// The name in policy files and records.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Action::Alert => "alert",
+            Action::Block => "block",
+            Action::Reduce(_) => "reduce",
+            Action::Flatten => "flatten",
+        }
+    }
+
+    /// Severity: alert 1, block 2, reduce 3, flatten 4.
+    pub fn level(&self) -> u8 {
+        match self {
+            Action::Alert => 1,
+            Action::Block => 2,
+            Action::Reduce(_) => 3,
+            Action::Flatten => 4,
+        }
+    }
+}
+
+impl Amount {
+    /// The number in its unit: ratios as fractions, time in seconds.
+    pub fn number(&self) -> Decimal {
+        match self {
+            Amount::Ratio(ratio) | Amount::Multiple(ratio) => ratio.decimal(),
+            Amount::Money(money) => money.decimal(),
+            Amount::Quantity(qty) => qty.decimal(),
+            Amount::Time(span) => Decimal::new(span.ms(), 3),
+        }
+    }
+
+    /// Whether two amounts are of the same unit.
+    pub fn same_unit(&self, other: &Amount) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+impl fmt::Display for Amount {
+    /// For people: `71.23%`, `1000`, `0.5`, `3x`, `15s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Amount::Ratio(ratio) => f.write_str(&ratio.percent()),
+            Amount::Money(money) => write!(f, "{}", money.decimal().round_dp(2).normalize()),
+            Amount::Quantity(qty) => write!(f, "{qty}"),
+            Amount::Multiple(ratio) => write!(f, "{}x", ratio.decimal().round_dp(2).normalize()),
+            Amount::Time(span) => write!(f, "{span}"),
+        }
+    }
+}
+
+impl SymbolFilter {
+    /// Every contract.
+    pub fn all() -> SymbolFilter {
+        SymbolFilter(vec!["*".into()])
+    }
+
+    /// From globs as written: `*` matches any run of characters, a leading `!` excludes.
+    pub fn new(globs: Vec<String>) -> SymbolFilter {
+        SymbolFilter(globs)
+    }
+
+    /// Whether a contract is meant. A list of exclusions alone means everything else.
+    pub fn covers(&self, symbol: &Symbol) -> bool {
+        let only_exclusions = self.0.iter().all(|glob| glob.starts_with('!'));
+        self.0
+            .iter()
+            .fold(only_exclusions, |covered, glob| match glob.strip_prefix('!') {
+                Some(excluded) if matches(excluded, symbol.as_str()) => false,
+                None if matches(glob, symbol.as_str()) => true,
+                _ => covered,
+            })
+    }
+}
+
+/// Glob match with `*` only, in linear space and at most quadratic time.
+fn matches(glob: &str, text: &str) -> bool {
+    let mut parts = glob.split('*');
+    let Some(first) = parts.next() else { return false };
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut tail: Vec<&str> = parts.collect();
+    let Some(last) = tail.pop() else {
+        return rest.is_empty();
+    };
+    for part in tail {
+        match rest.find(part) {
+            Some(found) => rest = rest.get(found + part.len()..).unwrap_or(""),
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_choose_symbols_and_the_last_match_decides() {
+        for (globs, symbol, covered) in [
+            (&["*"][..], "BTCUSDT", true),
+            (&["BTC*"], "BTCUSDT", true),
+            (&["BTC*"], "ETHUSDT", false),
+            (&["*", "!XUSDT"], "XUSDT", false),
+            (&["*", "!XUSDT"], "YUSDT", true),
+            (&["!XUSDT"], "YUSDT", true),
+            (&["BTC*T"], "BTCUSD", false),
+            (&["BTCUSDT"], "BTCUSDT_260327", false),
+            (&["测试*"], "测试USDT", true),
+        ] {
+            let filter = SymbolFilter::new(globs.iter().map(|g| g.to_string()).collect());
+            assert_eq!(
+                filter.covers(&Symbol::new(symbol).unwrap()),
+                covered,
+                "{globs:?} {symbol}"
+            );
+        }
+    }
+}
