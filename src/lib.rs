@@ -2,5 +2,7 @@
 
 pub mod book;
 pub mod event;
+pub mod guard;
 pub mod model;
 pub mod policy;
+pub mod response;
