@@ -1,5 +1,6 @@
 //! Backstop: an independent risk guard for crypto-futures accounts.
 
+pub mod config;
 pub mod event;
 pub mod model;
 pub mod policy;
