@@ -1,6 +1,7 @@
 //! Backstop: an independent risk guard for crypto-futures accounts.
 
 pub mod book;
+pub mod config;
 pub mod event;
 pub mod guard;
 pub mod model;
