@@ -34,6 +34,7 @@ pub struct Guard {
     saved: Option<(Timestamp, Drifting)>,
     is_changed: bool,
     was_deaf: bool,
+    restored: Vec<(Intent, Qty)>,
 }
 
 /// The part of the saved state that changes without anything happening.
@@ -201,6 +202,7 @@ impl Guard {
             saved: None,
             is_changed: false,
             was_deaf: false,
+            restored: Vec::new(),
         };
         match start {
             Start::Fresh => {}
@@ -222,9 +224,7 @@ impl Guard {
         for (episode, leg, count) in saved.counters {
             self.planner.restore(episode, leg, count);
         }
-        for (intent, before) in saved.flights {
-            self.flights.restore(Timestamp::default(), intent, before);
-        }
+        self.restored = saved.flights;
         for (id, kept) in saved.policies {
             let policy = self.policies.iter_mut().find(|policy| policy.spec.id == id);
             let Some(policy) = policy else {
@@ -265,7 +265,10 @@ impl Guard {
             at: now,
             ..Decision::default()
         };
-        let first = self.saved.is_none() && self.book.now() == Timestamp::default();
+        for (intent, before) in std::mem::take(&mut self.restored) {
+            decision.asks.extend(ask_for(&intent));
+            self.flights.restore(now, intent, before);
+        }
         match input {
             Input::Venue(event) => {
                 self.book.apply(now, event);
@@ -282,13 +285,6 @@ impl Guard {
                 self.command(now, command, &mut decision);
             }
             Input::Tick => self.book.begin(now),
-        }
-        if first {
-            decision.asks = self
-                .flights
-                .reductions()
-                .filter_map(|(_, flight)| ask_for(&flight.intent))
-                .collect();
         }
         self.judge(&mut decision);
         self.plan(&mut decision);

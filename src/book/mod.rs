@@ -149,11 +149,14 @@ impl Book {
                     .extend(indexes.iter().map(|index| (index.asset.clone(), index.clone())));
             }
             Event::Transfers(transfers) => {
-                let fresh = self.transfers.read(now, transfers);
-                for (asset, amount) in fresh {
-                    self.add_flow(&asset, amount);
+                // A listed transfer counts once the balance has moved by it; the stream or the next digest brings that,
+                // and asks for the list again. Counted before, it would turn the move itself into a loss.
+                if self.transfers_due || self.transfers.horizon.is_none() {
+                    for (asset, amount) in self.transfers.read(now, transfers) {
+                        self.add_flow(&asset, amount);
+                    }
+                    self.transfers_due = false;
                 }
-                self.transfers_due = false;
             }
             Event::ReadFailed(_) => self.failed_reads = self.failed_reads.saturating_add(1),
             Event::Unknown(_) => self.unknown_events = self.unknown_events.saturating_add(1),

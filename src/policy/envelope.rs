@@ -52,6 +52,8 @@ pub enum RungState {
 pub struct Trip {
     /// Since when; with policy and scope this names the episode.
     pub since: Timestamp,
+    /// For event-like policies: the newest event that it answers.
+    pub event: Option<Timestamp>,
     /// Whether the threshold is still met.
     pub breached: bool,
     /// Whether what the rung does is done and verified.
@@ -228,6 +230,7 @@ impl Policy {
                     let aims = self.aims(book, scope, rung);
                     *state = RungState::Tripped(Trip {
                         since: now,
+                        event: track.measured.event(),
                         breached,
                         fulfilled: false,
                         aims,
@@ -241,6 +244,13 @@ impl Policy {
             RungState::Pending(_) => *state = RungState::Clear,
             RungState::Tripped(trip) => {
                 trip.breached = breached;
+                // A target is sought again when the threshold or another event calls for it; a share is cut once.
+                let called_again = track.measured.event() > trip.event;
+                let beyond = breached && track.measured.event().is_none();
+                if matches!(rung.action, Action::Reduce(Cut::To(_))) && (called_again || beyond) {
+                    trip.fulfilled = false;
+                    trip.event = track.measured.event();
+                }
                 let safe = self.is_safe(rung, &track.measured) && self.is_done(book, scope, rung, trip);
                 let released = match self.latch(rung) {
                     Latch::UntilClear => true,
@@ -284,7 +294,7 @@ impl Policy {
 
     fn is_breached(&self, rung: &Rung, measured: &Measured) -> bool {
         match (measured, rung.at) {
-            (Measured::Beyond | Measured::Fired, _) => true,
+            (Measured::Beyond | Measured::Fired(_), _) => true,
             (Measured::Value(value), Some(at)) => self.counted(*value, at).number() >= at.number(),
             _ => false,
         }
@@ -438,6 +448,14 @@ impl Policy {
 }
 
 impl Measured {
+    /// The time of the event that fires.
+    fn event(&self) -> Option<Timestamp> {
+        match self {
+            Measured::Fired(at) => Some(*at),
+            _ => None,
+        }
+    }
+
     /// The number, where there is one.
     pub fn value(&self) -> Option<Amount> {
         match self {

@@ -58,8 +58,8 @@ pub enum Measured {
     Value(Amount),
     /// Worse than every threshold: what the measure divides by is gone.
     Beyond,
-    /// An event-like policy fires.
-    Fired,
+    /// An event-like policy fires, for the event of this time.
+    Fired(Timestamp),
     /// An event-like policy does not.
     Quiet,
     /// It cannot be measured.

@@ -235,12 +235,7 @@ impl Flights {
                     moved || (read && waited) || now.since(at) >= LANDED_MAX
                 }
                 (Phase::Landed(at), None) => {
-                    let gone = match &flight.intent {
-                        Intent::Cancel(id) => book.orders().get(id).is_none(),
-                        Intent::CancelAll(symbol) => !any_open(book, Store::Regular, symbol),
-                        Intent::CancelAllConditional(symbol) => !any_open(book, Store::Conditional, symbol),
-                        Intent::Reduce(_) => true,
-                    };
+                    let gone = is_gone(book, &flight.intent);
                     let waited = now.since(at) >= SETTLE;
                     needs.orders |= !gone && waited;
                     let store = match &flight.intent {
@@ -251,6 +246,8 @@ impl Flights {
                     let read = book.orders().read_at(store).is_some_and(|read| read > at);
                     gone || (read && waited) || now.since(at) >= LANDED_MAX
                 }
+                // A cancel is over when its orders are gone, whatever its answer will be.
+                (Phase::Sent | Phase::Doubtful, None) if is_gone(book, &flight.intent) => true,
                 (Phase::Sent, _) => {
                     if now.since(flight.sent) >= ANSWER_MAX {
                         flight.phase = Phase::Doubtful;
@@ -272,12 +269,7 @@ impl Flights {
                     moved || (waited && read)
                 }
                 (Phase::Suppressed, Some(leg)) => book.amount(leg) != flight.before,
-                (Phase::Suppressed, None) => match &flight.intent {
-                    Intent::Cancel(id) => book.orders().get(id).is_none(),
-                    Intent::CancelAll(symbol) => !any_open(book, Store::Regular, symbol),
-                    Intent::CancelAllConditional(symbol) => !any_open(book, Store::Conditional, symbol),
-                    Intent::Reduce(_) => true,
-                },
+                (Phase::Suppressed, None) => is_gone(book, &flight.intent),
             };
             if over {
                 ended.push(key.clone());
@@ -385,6 +377,16 @@ impl Flights {
 /// The first moment to look, and then every [`SETTLE`] until it is over.
 fn next_of(now: Timestamp, first: Timestamp) -> Timestamp {
     if first > now { first } else { now.after(SETTLE) }
+}
+
+/// Whether what a cancel is for is no longer open.
+fn is_gone(book: &Book, intent: &Intent) -> bool {
+    match intent {
+        Intent::Cancel(id) => book.orders().get(id).is_none(),
+        Intent::CancelAll(symbol) => !any_open(book, Store::Regular, symbol),
+        Intent::CancelAllConditional(symbol) => !any_open(book, Store::Conditional, symbol),
+        Intent::Reduce(_) => false,
+    }
 }
 
 fn any_open(book: &Book, store: Store, symbol: &Symbol) -> bool {

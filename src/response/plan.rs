@@ -9,7 +9,7 @@ use super::flights::Flights;
 use super::{Driver, Needs};
 use crate::book::{Book, Bucket};
 use crate::model::{
-    ClientOrderId, Instrument, Intent, IntentKey, Leg, Money, Order, Pricing, Qty, Ratio, ReduceOrder, Store,
+    ClientOrderId, Instrument, Intent, IntentKey, Leg, Order, Pricing, Qty, Ratio, ReduceOrder, Store,
     Symbol, Timestamp,
 };
 use crate::policy::envelope::Policy;
@@ -108,7 +108,7 @@ impl Planner {
             flights,
         };
         cancels(&sight, &mut round);
-        let targets = targets(&sight, &mut round);
+        let targets = targets(&sight);
         for (leg, (target, demand)) in &targets {
             self.reduce(&sight, leg, *target, *demand, &mut round);
         }
@@ -340,7 +340,7 @@ fn could_add(order: &Order, spared: &[crate::model::OrderId]) -> bool {
 }
 
 /// What each leg is to be brought to, with the demand that asks for the most.
-fn targets(sight: &Sight<'_>, round: &mut Round) -> BTreeMap<Leg, (Qty, usize)> {
+fn targets(sight: &Sight<'_>) -> BTreeMap<Leg, (Qty, usize)> {
     let mut targets: BTreeMap<Leg, (Qty, usize)> = BTreeMap::new();
     let mut ask = |leg: &Leg, target: Qty, index: usize| {
         let lower = targets.get(leg).is_none_or(|(known, _)| target < *known);
@@ -371,7 +371,6 @@ fn targets(sight: &Sight<'_>, round: &mut Round) -> BTreeMap<Leg, (Qty, usize)> 
             }
         }
     }
-    round.working.extend(targets.values().map(|(_, index)| *index));
     targets
 }
 
@@ -419,7 +418,9 @@ fn margin_aims(sight: &Sight<'_>, bucket: &Bucket, covered: &[&Leg], target: Rat
         let flying = sight.flights.pending(leg).min(position.amount.abs());
         let notional = (position.amount.abs() - flying).notional(mark);
         balance = balance - flying.notional(mark).share(COST);
-        let is_free = covered.contains(&leg) && !sight.flights.is_busy(leg);
+        // A leg with an order in the air keeps its place: what it is to give comes with its next slice, and no
+        // costlier leg is cut in its stead.
+        let is_free = covered.contains(&leg);
         pieces.push(Piece {
             leg,
             notional,
@@ -432,8 +433,8 @@ fn margin_aims(sight: &Sight<'_>, bucket: &Bucket, covered: &[&Leg], target: Rat
     let mut aims = Vec::new();
     for (piece, taken) in pieces.iter().zip(&cut.notionals) {
         if let Some(share) = taken.ratio_of(piece.notional).filter(|_| taken.is_positive()) {
-            let held = book.amount(piece.leg).abs();
-            aims.push((piece.leg.clone(), (held - held.share(share)).max(Qty::ZERO)));
+            let kept = book.amount(piece.leg).abs() - sight.flights.pending(piece.leg);
+            aims.push((piece.leg.clone(), (kept - kept.share(share)).max(Qty::ZERO)));
         }
     }
     aims
@@ -488,8 +489,11 @@ fn verify(sight: &Sight<'_>, targets: &BTreeMap<Leg, (Qty, usize)>, round: &mut 
                 let open = targets
                     .iter()
                     .any(|(leg, (target, by))| *by == index && book.amount(leg).abs() > *target);
-                if !open && sight.flights.reductions().next().is_none() && is_reached(sight, demand) {
+                let flying = sight.flights.reductions().next().is_some();
+                if !open && !flying && is_reached(sight, demand) {
                     round.fulfilled.push(index);
+                } else if open || flying {
+                    round.working.push(index);
                 }
             }
             Action::Flatten => {
@@ -535,9 +539,4 @@ fn is_reached(sight: &Sight<'_>, demand: &Demand) -> bool {
             .is_some_and(|policy| policy.has_reached(sight.book, &demand.scope, to)),
         _ => false,
     }
-}
-
-/// The cost of a cut, for people: what the planner reckons with.
-pub fn modelled_cost(notional: Money) -> Money {
-    notional.share(COST)
 }
