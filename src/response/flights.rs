@@ -224,6 +224,10 @@ impl Flights {
     pub fn settle(&mut self, book: &Book) -> Needs {
         let now = book.now();
         let mut needs = Needs::default();
+        if book.holdings_read().is_none() {
+            // Nothing is known of any position yet, and that is not the same as nothing being held.
+            return needs;
+        }
         let mut ended = Vec::new();
         for (key, flight) in &mut self.open {
             let over = match (flight.phase, reduced_leg(&flight.intent)) {
