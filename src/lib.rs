@@ -7,3 +7,4 @@ pub mod guard;
 pub mod model;
 pub mod policy;
 pub mod response;
+pub mod venue;
