@@ -1,5 +1,6 @@
 //! Backstop: an independent risk guard for crypto-futures accounts.
 
+pub mod cli;
 pub mod config;
 pub mod event;
 pub mod model;
