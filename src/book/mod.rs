@@ -13,7 +13,7 @@ pub use equity::CURRENCY;
 pub use link::LinkView;
 pub use margin::{Bucket, BucketMargin};
 pub use orders::Orders;
-pub use transfers::TransferMemory;
+pub use transfers::{Telling, TransferMemory};
 
 use crate::event::{AccountUpdate, Event, Holdings, Reading, Reason, Settings};
 use crate::model::{
