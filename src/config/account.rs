@@ -38,7 +38,6 @@ pub struct AccountConfig {
     pub api_secret: SecretSource,
     /// Its times.
     pub timing: Timing,
-    mainnet: bool,
 }
 
 /// How requests are signed.
@@ -51,7 +50,12 @@ pub enum KeyType {
 impl AccountConfig {
     /// Whether the real exchange may be behind one of its addresses. A host that nobody knows counts.
     pub fn is_mainnet(&self) -> bool {
-        self.mainnet
+        let urls = [
+            Some(&self.rest_url),
+            Some(&self.stream_url),
+            self.sapi_url.as_ref(),
+        ];
+        urls.into_iter().flatten().any(|url| endpoint::may_be_real(url))
     }
 
     /// Reads the key and the secret.
@@ -106,7 +110,7 @@ pub(super) fn account(label: &str, node: &Node, reading: &mut Reading<'_>) -> Op
             "a secret belongs into `api_key_file` and `api_secret_file`, or into the environment, never here".to_owned()
         })
     });
-    let (rest_url, stream_url, sapi_url, mainnet) = addresses?;
+    let (rest_url, stream_url, sapi_url) = addresses?;
     Some(AccountConfig {
         label: label.to_owned(),
         venue: venue?,
@@ -118,7 +122,6 @@ pub(super) fn account(label: &str, node: &Node, reading: &mut Reading<'_>) -> Op
         api_key: api_key?,
         api_secret: api_secret?,
         timing: timing?,
-        mainnet,
     })
 }
 
@@ -175,8 +178,8 @@ fn key_type(fields: &mut Fields<'_>, path: &str, reading: &mut Reading<'_>) -> O
     }
 }
 
-/// REST, stream and permissions address, and whether one of them may be the real exchange.
-type Addresses = (String, String, Option<String>, bool);
+/// REST, stream and permissions address.
+type Addresses = (String, String, Option<String>);
 
 fn addresses(
     label: &str,
@@ -228,10 +231,7 @@ fn addresses(
     {
         reading.refuse(refusal);
     }
-    let mainnet = hosts
-        .iter()
-        .any(|(_, _, class)| matches!(class, Class::Mainnet | Class::Other));
-    Some((rest.0, stream.0, sapi.map(|(url, _)| url), mainnet))
+    Some((rest.0, stream.0, sapi.map(|(url, _)| url)))
 }
 
 /// One address; `Some(None)` when there is none and none is needed.
