@@ -230,7 +230,7 @@ fn json(report: &Report) -> String {
         .iter()
         .flat_map(|config| &config.sources)
         .map(|setting| {
-            serde_json::json!({ "path": setting.path, "value": setting.value, "from": format!("{:?}", setting.origin) })
+            serde_json::json!({ "path": setting.path, "value": setting.value, "from": setting.origin.to_string() })
         })
         .collect();
     serde_json::json!({

@@ -1,14 +1,14 @@
 //! One guarded account: its venue, addresses, policies, keys and times.
 
 use super::endpoint::{self, Class, Venue};
-use super::fields::{Fields, choice, short, span, text, texts};
+use super::fields::{Fields, choice, short, text, texts};
 use super::layers::secret_variable;
-use super::load::Reading;
 use super::mask::{is_secret_key, looks_like_a_secret};
 use super::node::{Node, Place, Value};
-use super::secret::{Credentials, Refusal, SecretSource};
+use super::reading::Reading;
+use super::secret::{Credentials, SecretSource};
+use super::timing::{Timing, timing};
 use super::{ConfigError, Origin};
-use crate::model::Span;
 use secrecy::SecretString;
 use std::path::PathBuf;
 
@@ -38,7 +38,6 @@ pub struct AccountConfig {
     pub api_secret: SecretSource,
     /// Its times.
     pub timing: Timing,
-    mainnet: bool,
 }
 
 /// How requests are signed.
@@ -48,31 +47,15 @@ pub enum KeyType {
     Hmac,
 }
 
-/// The times of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// Between two cross-checks of the positions over REST.
-    pub digest_interval: Span,
-    /// Without proof of life for this long, the account is blind.
-    pub blind_after: Span,
-    /// Between two extensions of the listenKey.
-    pub keepalive: Span,
-}
-
-impl Default for Timing {
-    fn default() -> Timing {
-        Timing {
-            digest_interval: Span::from_secs(5),
-            blind_after: Span::from_secs(15),
-            keepalive: Span::from_secs(20 * 60),
-        }
-    }
-}
-
 impl AccountConfig {
     /// Whether the real exchange may be behind one of its addresses. A host that nobody knows counts.
     pub fn is_mainnet(&self) -> bool {
-        self.mainnet
+        let urls = [
+            Some(&self.rest_url),
+            Some(&self.stream_url),
+            self.sapi_url.as_ref(),
+        ];
+        urls.into_iter().flatten().any(|url| endpoint::may_be_real(url))
     }
 
     /// Reads the key and the secret.
@@ -127,7 +110,7 @@ pub(super) fn account(label: &str, node: &Node, reading: &mut Reading<'_>) -> Op
             "a secret belongs into `api_key_file` and `api_secret_file`, or into the environment, never here".to_owned()
         })
     });
-    let (rest_url, stream_url, sapi_url, mainnet) = addresses?;
+    let (rest_url, stream_url, sapi_url) = addresses?;
     Some(AccountConfig {
         label: label.to_owned(),
         venue: venue?,
@@ -139,7 +122,6 @@ pub(super) fn account(label: &str, node: &Node, reading: &mut Reading<'_>) -> Op
         api_key: api_key?,
         api_secret: api_secret?,
         timing: timing?,
-        mainnet,
     })
 }
 
@@ -196,8 +178,8 @@ fn key_type(fields: &mut Fields<'_>, path: &str, reading: &mut Reading<'_>) -> O
     }
 }
 
-/// REST, stream and permissions address, and whether one of them may be the real exchange.
-type Addresses = (String, String, Option<String>, bool);
+/// REST, stream and permissions address.
+type Addresses = (String, String, Option<String>);
 
 fn addresses(
     label: &str,
@@ -249,10 +231,7 @@ fn addresses(
     {
         reading.refuse(refusal);
     }
-    let mainnet = hosts
-        .iter()
-        .any(|(_, _, class)| matches!(class, Class::Mainnet | Class::Other));
-    Some((rest.0, stream.0, sapi.map(|(url, _)| url), mainnet))
+    Some((rest.0, stream.0, sapi.map(|(url, _)| url)))
 }
 
 /// One address; `Some(None)` when there is none and none is needed.
@@ -362,70 +341,4 @@ fn source(
     }
     let looked = format!("set `{file}`, or {variable}, or the systemd credential {name}");
     Some(SecretSource::Missing(looked))
-}
-
-fn timing(fields: &mut Fields<'_>, path: &str, reading: &mut Reading<'_>) -> Option<Timing> {
-    let empty = std::collections::BTreeMap::new();
-    let (table, place) = match fields.get("timing") {
-        None => (&empty, Place::Default),
-        Some(Node {
-            value: Value::Table(table),
-            place,
-            ..
-        }) => (table, place.clone()),
-        Some(node) => {
-            let message = format!("`timing` is {}, not a table", node.value.noun());
-            reading.problems.error(&node.place, "wrong-kind", message, None);
-            return None;
-        }
-    };
-    let default = Timing::default();
-    let path = format!("{path}.timing");
-    let mut fields = Fields::new(table, place, "`timing`");
-    let mut one = |name: &'static str, default: Span, least: Span, most: Span| {
-        let Some(node) = fields.get(name) else {
-            reading.record_raw(&path, name, format!("\"{default}\""), &Place::Default);
-            return Some(default);
-        };
-        let read = span(node, name, &mut reading.problems)?;
-        if read < least || read > most {
-            let message = format!("`{name}` is {read}, not {least} to {most}");
-            reading.problems.error(&node.place, "range", message, None);
-            return None;
-        }
-        reading.record_raw(&path, name, format!("\"{read}\""), &node.place);
-        Some(read)
-    };
-    // Shorter cross-checks would use up the venue's request weight; a listenKey lives 60 minutes (read 2026-11-22).
-    let digest_interval = one(
-        "digest_interval",
-        default.digest_interval,
-        Span::from_ms(100),
-        Span::from_secs(300),
-    );
-    let blind_after = one(
-        "blind_after",
-        default.blind_after,
-        Span::from_ms(200),
-        Span::from_secs(600),
-    );
-    let keepalive = one(
-        "keepalive",
-        default.keepalive,
-        Span::from_secs(1),
-        Span::from_secs(50 * 60),
-    );
-    fields.finish(&mut reading.problems, |_| None);
-    Some(Timing {
-        digest_interval: digest_interval?,
-        blind_after: blind_after?,
-        keepalive: keepalive?,
-    })
-}
-
-impl Reading<'_> {
-    /// Notes a refusal; the first one is reported.
-    fn refuse(&mut self, refusal: Refusal) {
-        self.refusals.push(refusal);
-    }
 }

@@ -131,6 +131,13 @@ fn class(host: &Host<&str>) -> Class {
     }
 }
 
+/// Whether the real exchange may be behind an address. One that cannot be read counts.
+pub(super) fn may_be_real(url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    let class = url.as_ref().and_then(Url::host).map(|host| class(&host));
+    !matches!(class, Some(Class::Loopback | Class::Testnet))
+}
+
 /// Refuses hosts that do not fit the label or each other.
 pub(super) fn lock(label: &str, venue: Venue, hosts: &[(&str, &str, Class)]) -> Result<(), Refusal> {
     for (name, url, class) in hosts {

@@ -1,64 +1,22 @@
 //! Finding, reading and checking the configuration.
 
 use super::account::{AccountConfig, account};
-use super::diagnostic::{Diagnostics, Severity, position};
+use super::diagnostic::{Diagnostics, Severity};
 use super::fields::{Fields, choice, short, text};
 use super::layers::{Overrides, merge, secret_variables, variables};
 use super::mask::{hide, hide_nodes};
 use super::node::{Node, Place, Problems, Value, parse_toml};
 use super::policy::{FILE_MAX, parse};
-use super::secret::Refusal;
-use super::{Config, ConfigError, ControlConfig, Origin, RunMode, Setting};
+use super::reading::{Reading, Surroundings};
+use super::{Config, ConfigError, ControlConfig, RunMode};
 use crate::policy::spec::PolicySet;
-use etcetera::BaseStrategy;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Accounts of one process.
 const ACCOUNTS_MAX: usize = 1_000;
-
-/// What the process finds around it. May hold secrets, so it has no printed form.
-#[derive(Clone, Default)]
-pub struct Surroundings {
-    /// Environment variables.
-    pub environment: BTreeMap<String, String>,
-    /// The folder that the process was started in.
-    pub folder: PathBuf,
-    /// The user's folder for configuration.
-    pub config_home: Option<PathBuf>,
-    /// The user's folder for state.
-    pub state_home: Option<PathBuf>,
-}
-
-impl Surroundings {
-    /// Those of this process: the names that begin with `BACKSTOP_`, and the folders.
-    pub fn of_process() -> Surroundings {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .filter(|(name, _)| name.starts_with("BACKSTOP_") || name == "CREDENTIALS_DIRECTORY")
-            .collect();
-        let folders = etcetera::choose_base_strategy().ok();
-        Surroundings {
-            environment,
-            folder: PathBuf::from("."),
-            config_home: folders.as_ref().map(|folders| folders.config_dir()),
-            state_home: folders
-                .as_ref()
-                .map(|folders| folders.state_dir().unwrap_or_else(|| folders.data_dir())),
-        }
-    }
-}
-
-/// The configuration while it is read.
-pub(super) struct Reading<'a> {
-    pub problems: Problems,
-    pub refusals: Vec<Refusal>,
-    pub around: &'a Surroundings,
-    base: PathBuf,
-    sources: Vec<Setting>,
-}
 
 /// Reads the configuration: `path` if given, else `./backstop.toml`, else the user's; then environment and flags.
 ///
@@ -394,52 +352,4 @@ fn accounts(fields: &mut Fields<'_>, reading: &mut Reading<'_>) -> Option<Vec<Ac
         .filter_map(|(label, node)| account(label, node, reading))
         .collect();
     (read.len() == table.len()).then_some(read)
-}
-
-impl Reading<'_> {
-    /// A path, relative to the configuration file.
-    pub(super) fn path(&mut self, written: &str, name: &str, place: &Place) -> Option<PathBuf> {
-        if written.is_empty() || written.starts_with('~') || written.contains('\0') {
-            let message = format!("`{}` is not a path for `{name}`", short(written));
-            let hint =
-                "write it in full or relative to the configuration file; `~` is not replaced".to_owned();
-            self.problems.error(place, "path", message, hint);
-            return None;
-        }
-        Some(self.base.join(written))
-    }
-
-    /// Remembers a text value for `check --print`.
-    pub(super) fn record(&mut self, table: &str, key: &str, value: &str, place: &Place) {
-        self.record_raw(table, key, format!("{value:?}"), place);
-    }
-
-    /// Remembers a value that is already written as it should be shown.
-    pub(super) fn record_raw(&mut self, table: &str, key: &str, value: String, place: &Place) {
-        let origin = match place {
-            Place::File(span) => Origin::File(position(&self.problems.text, span.start).0),
-            Place::Environment(name) => Origin::Environment(name.clone()),
-            Place::Flag(name) => Origin::Flag((*name).to_owned()),
-            Place::Default => Origin::Default,
-        };
-        self.record_origin(table, key, value, origin);
-    }
-
-    /// Remembers a value that the venue implies when it has no place.
-    pub(super) fn record_from(&mut self, table: &str, key: &str, value: &str, place: Option<&Place>) {
-        match place {
-            Some(place) => self.record(table, key, value, place),
-            None => self.record_origin(table, key, format!("{value:?}"), Origin::Venue),
-        }
-    }
-
-    /// Remembers a value with its origin.
-    pub(super) fn record_origin(&mut self, table: &str, key: &str, value: String, origin: Origin) {
-        let dot = if table.is_empty() { "" } else { "." };
-        self.sources.push(Setting {
-            path: format!("{table}{dot}{key}"),
-            value,
-            origin,
-        });
-    }
 }

@@ -14,18 +14,23 @@ mod nearest;
 mod node;
 pub mod policy;
 mod print;
+mod reading;
 mod secret;
 #[cfg(test)]
 mod tests;
+mod timing;
 
-pub use account::{AccountConfig, KeyType, Timing};
+pub use account::{AccountConfig, KeyType};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use endpoint::Venue;
 pub use layers::Overrides;
-pub use load::{Surroundings, load, read_policies};
+pub use load::{load, read_policies};
 pub use print::print;
+pub use reading::Surroundings;
 pub use secret::{Credentials, Refusal, SecretSource};
+pub use timing::Timing;
 
+use std::fmt;
 use std::path::PathBuf;
 
 /// Where the control API listens unless told otherwise.
@@ -92,6 +97,18 @@ pub enum Origin {
     Environment(String),
     /// This flag.
     Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("default"),
+            Origin::Venue => f.write_str("implied by the venue"),
+            Origin::File(line) => write!(f, "line {line}"),
+            Origin::Environment(name) => write!(f, "environment {name}"),
+            Origin::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
 }
 
 /// Why there is no configuration.

@@ -24,11 +24,8 @@ pub fn print(config: &Config) -> String {
     let width = longest.min(COLUMN_MAX);
     lines.iter().fold(String::new(), |mut all, (line, origin)| {
         let origin = match origin {
-            Origin::Default => "default".to_owned(),
-            Origin::Venue => "implied by the venue".to_owned(),
             Origin::File(line) => format!("{file}:{line}"),
-            Origin::Environment(name) => format!("environment {name}"),
-            Origin::Flag(name) => format!("flag {name}"),
+            other => other.to_string(),
         };
         // Writing to a string cannot fail.
         let _ = writeln!(all, "{line:width$}  # {origin}");

@@ -76,8 +76,11 @@ fn what(kind: &Kind, action: &Action) -> String {
 fn stays(policy: &PolicySpec, rung: &Rung) -> String {
     match rung.latch.unwrap_or(policy.latch) {
         Latch::Manual => "; stays blocked until an operator re-arms".into(),
-        Latch::UntilReset => "; stays until the next period".into(),
+        Latch::UntilReset => "; stays until the next period begins and it has cleared".into(),
         Latch::For(length) => format!("; stays for at least {length}"),
+        Latch::UntilClear if matches!(policy.kind, Kind::Blind(_)) => {
+            "; stays until the venue is heard again".into()
+        }
         Latch::UntilClear => match rung.at.and_then(|at| cleared(at, policy.clear)) {
             Some(level) => format!("; stays until it is back at {}", exact(&level)),
             None => "; stays until it has cleared".into(),
