@@ -97,7 +97,8 @@ fn received(name: &str) -> Option<Received> {
     Some(Received { at: NOW, via })
 }
 
-fn kind(event: &Event) -> String {
+/// An event in a few words.
+pub(super) fn kind(event: &Event) -> String {
     match event {
         Event::Link(Link::Down(why)) => format!("down: {why}"),
         Event::Link(Link::Up) => "up".into(),
@@ -257,6 +258,7 @@ fn mo_12_anything_but_a_complete_valid_list_is_a_failed_read() {
         "<html>",
         "[{}]",
         "[1]",
+        "[[],[]]",
     ];
     for read in [
         Read::account(),
