@@ -119,7 +119,7 @@ fn open_algo_order(row: wire::AlgoRow<'_>) -> Result<Order, Bad> {
         kind: order_kind(row.order_type.as_str()),
         price: wire::price(row.price, "price")?,
         trigger: wire::price(row.trigger_price, "triggerPrice")?,
-        quantity: row.quantity.read("quantity")?,
+        quantity: wire::quantity(row.quantity, row.close_position, "quantity")?,
         executed: Qty::ZERO,
         average: None,
         reduce_only: row.reduce_only,
@@ -224,6 +224,42 @@ mod tests {
             );
             let expected = format!("failed {:?}", Reading::OpenOrders(store));
             assert_eq!(kinds(Reading::OpenOrders(store), &both), [expected], "{to}");
+        }
+    }
+
+    #[test]
+    fn a_conditional_order_may_leave_blank_what_it_does_not_have() {
+        let body = fixture("rest-open-algo-orders");
+        for (from, to, expected) in [
+            (r#""quantity":"0""#, r#""quantity":"""#, "open Conditional 1"),
+            (r#""quantity":"0","#, "", "open Conditional 1"),
+            (r#""price":"0""#, r#""price":"""#, "open Conditional 1"),
+            (
+                r#""triggerPrice":"58000""#,
+                r#""triggerPrice":"""#,
+                "open Conditional 1",
+            ),
+            (
+                r#""quantity":"0""#,
+                r#""quantity":"x""#,
+                "failed OpenOrders(Conditional)",
+            ),
+        ] {
+            let text = body.replace(from, to);
+            assert_eq!(
+                kinds(Reading::OpenOrders(Store::Conditional), &text),
+                [expected],
+                "{to}"
+            );
+        }
+        let plain = body.replace(r#""closePosition":true"#, r#""closePosition":false"#);
+        for to in ["", r#""quantity":"","#] {
+            let text = plain.replace(r#""quantity":"0","#, to);
+            assert_eq!(
+                kinds(Reading::OpenOrders(Store::Conditional), &text),
+                ["failed OpenOrders(Conditional)"],
+                "{to}"
+            );
         }
     }
 

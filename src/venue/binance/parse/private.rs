@@ -91,7 +91,6 @@ pub fn order_update(update: wire::OrderEvent<'_, wire::OrderBody<'_>>) -> Result
 pub fn algo_update(update: wire::OrderEvent<'_, wire::AlgoBody<'_>>) -> Result<Vec<Event>, Bad> {
     let o = update.o;
     let executed = o.aq.filter(|number| !number.is_blank());
-    let average = o.ap.filter(|number| !number.is_blank());
     Ok(vec![Event::Order(Order {
         id: OrderId {
             store: Store::Conditional,
@@ -104,9 +103,9 @@ pub fn algo_update(update: wire::OrderEvent<'_, wire::AlgoBody<'_>>) -> Result<V
         kind: order_kind(o.o.as_str()),
         price: wire::price(o.p, "p")?,
         trigger: wire::price(o.tp, "tp")?,
-        quantity: o.q.read("q")?,
+        quantity: wire::quantity(o.q, o.cp, "q")?,
         executed: executed.map_or(Ok(Qty::ZERO), |number| number.read("aq"))?,
-        average: wire::price(average, "ap")?,
+        average: wire::price(o.ap, "ap")?,
         reduce_only: o.reduce_only,
         close_position: o.cp,
         status: algo_status(o.status.as_str()),

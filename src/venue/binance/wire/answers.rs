@@ -137,7 +137,7 @@ pub struct AlgoRow<'a> {
     #[serde(borrow)]
     pub position_side: Text<'a>,
     #[serde(borrow)]
-    pub quantity: Num<'a>,
+    pub quantity: Option<Num<'a>>,
     #[serde(borrow)]
     pub algo_status: Text<'a>,
     #[serde(borrow)]

@@ -138,7 +138,7 @@ pub struct AlgoBody<'a> {
     #[serde(borrow)]
     pub o: Text<'a>,
     #[serde(borrow)]
-    pub q: Num<'a>,
+    pub q: Option<Num<'a>>,
     #[serde(borrow)]
     pub p: Option<Num<'a>>,
     #[serde(borrow)]

@@ -11,7 +11,7 @@ mod frames;
 pub use answers::*;
 pub use frames::*;
 
-use crate::model::{Price, exact};
+use crate::model::{Price, Qty, exact};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -100,7 +100,19 @@ impl<'a> Num<'a> {
     }
 }
 
-/// A price that may be left out.
+/// A price that may be left out, or blank.
 pub fn price(number: Option<Num<'_>>, field: &'static str) -> Result<Option<Price>, Bad> {
-    number.map_or(Ok(None), |number| number.price(field))
+    match number {
+        Some(number) if !number.is_blank() => number.price(field),
+        _ => Ok(None),
+    }
+}
+
+/// The quantity of an order; one that closes a whole position may have none.
+pub fn quantity(number: Option<Num<'_>>, closes: bool, field: &'static str) -> Result<Qty, Bad> {
+    match number {
+        Some(number) if !(closes && number.is_blank()) => number.read(field),
+        None if !closes => Err(Bad(field)),
+        _ => Ok(Qty::ZERO),
+    }
 }
