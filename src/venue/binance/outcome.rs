@@ -118,7 +118,7 @@ struct Verdict {
 }
 
 fn verdict(body: &str) -> Option<Verdict> {
-    let parsed: wire::Verdict<'_> = serde_json::from_str(body).ok()?;
+    let parsed: wire::Verdict<'_> = wire::object(body).ok()?;
     Some(Verdict {
         code: parsed.code.read("code").ok()?,
         message: parsed.msg.map(|text| bounded(text.as_str())).unwrap_or_default(),
@@ -140,7 +140,7 @@ fn accepted(mutation: &Mutation, status: u16, body: &str) -> Outcome {
 
 /// How far an order got; `None` when the body is not an order, or another one than `expected`.
 fn report(body: &str, expected: Option<&str>) -> Option<Report> {
-    let placed: wire::Placed<'_> = serde_json::from_str(body).ok()?;
+    let placed: wire::Placed<'_> = wire::object(body).ok()?;
     let named = placed.client_order_id.as_ref().map(|id| id.as_str());
     if expected.is_some() && named != expected {
         return None;
@@ -237,3 +237,6 @@ fn bounded(text: &str) -> String {
         .take(MESSAGE_CHARS_MAX)
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,13 +6,9 @@
 //!
 //! Source: user data streams and market streams pages, read 2026-11-22.
 
-use super::{algo_status, element, margin_type, order_kind, order_status, position_side, side};
-use crate::event::{
-    AccountUpdate, BalanceChange, CalledPosition, Event, Link, MarginCall, PositionChange, Reason,
-};
-use crate::model::{
-    ClientOrderId, Leg, MarginType, MarkPrice, Money, Order, OrderId, Price, Qty, Store, Timestamp,
-};
+use super::{element, private};
+use crate::event::{Event, Link};
+use crate::model::{MarkPrice, Timestamp};
 use crate::venue::binance::wire::{self, Bad};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -20,52 +16,55 @@ use serde_json::value::RawValue;
 /// How much of an unknown name is kept.
 const NAME_CHARS_MAX: usize = 64;
 
+/// The event of the market stream.
+const MARK_PRICE: &str = "markPriceUpdate";
+
 /// What a frame says.
 #[derive(Default, PartialEq, Eq, Debug)]
-pub(in crate::venue::binance) struct Frame {
+pub struct Frame {
     /// In the order to be applied.
     pub events: Vec<Event>,
     /// Mark prices that could not be read and are left out.
     pub dropped: u64,
 }
 
-impl From<Event> for Frame {
-    fn from(event: Event) -> Frame {
+impl From<String> for Frame {
+    fn from(doubt: String) -> Frame {
         Frame {
-            events: vec![event],
+            events: vec![Event::Unknown(doubt)],
             dropped: 0,
         }
     }
 }
 
 /// Reads a frame of the private stream.
-pub(in crate::venue::binance) fn private(text: &str) -> Frame {
-    let opened = match open(text) {
-        Ok(opened) => opened,
-        Err(event) => return event.map(Frame::from).unwrap_or_default(),
+pub fn private(text: &str) -> Frame {
+    let (name, inner) = match open(text) {
+        Opened::Event(name, inner) => (name, inner),
+        Opened::Array(_) => return "array".to_owned().into(),
+        Opened::Answer => return Frame::default(),
+        Opened::Doubt(doubt) => return doubt.into(),
     };
-    let (name, inner) = (opened.name.as_str(), opened.inner);
+    let name = name.as_str();
     let events = match name {
-        "ACCOUNT_UPDATE" => read(name, inner, account_update),
-        "ORDER_TRADE_UPDATE" => read(name, inner, order_update),
-        "ALGO_UPDATE" => read(name, inner, algo_update),
-        "TRADE_LITE" => read(name, inner, |lite: wire::TradeLite<'_>| {
-            Ok(vec![Event::FillHint(lite.s.read("s")?)])
-        }),
-        "MARGIN_CALL" => read(name, inner, margin_call),
+        "ACCOUNT_UPDATE" => read(name, inner, private::account_update),
+        "ORDER_TRADE_UPDATE" => read(name, inner, private::order_update),
+        "ALGO_UPDATE" => read(name, inner, private::algo_update),
+        "TRADE_LITE" => read(name, inner, private::fill_hint),
+        "MARGIN_CALL" => read(name, inner, private::margin_call),
         "ACCOUNT_CONFIG_UPDATE" => vec![Event::SettingsChanged],
         "listenKeyExpired" => vec![Event::Link(Link::Down("listenKey expired".to_owned()))],
-        "markPriceUpdate" => return market(inner),
-        _ => vec![unknown(name)],
+        MARK_PRICE => return market(inner),
+        _ => return name.to_owned().into(),
     };
     Frame { events, dropped: 0 }
 }
 
 /// Reads a frame of the market stream; nothing that it says can change the account.
-pub(in crate::venue::binance) fn market(text: &str) -> Frame {
+pub fn market(text: &str) -> Frame {
     // The hot path: a mark price or an array of them, read in one pass.
-    if let Ok(mark) = serde_json::from_str::<wire::Mark<'_>>(text)
-        && mark.e.as_str() == "markPriceUpdate"
+    if let Ok(mark) = wire::object::<wire::Mark<'_>>(text)
+        && mark.e.as_str() == MARK_PRICE
     {
         return marks(std::iter::once(mark_price(&mark)));
     }
@@ -73,13 +72,13 @@ pub(in crate::venue::binance) fn market(text: &str) -> Frame {
         return market_array(text);
     }
     match open(text) {
-        Ok(opened) if opened.is_array => market_array(opened.inner),
-        Ok(opened) if opened.name == "markPriceUpdate" => {
-            let parsed = serde_json::from_str::<wire::Mark<'_>>(opened.inner).map_err(|_| Bad("e"));
+        Opened::Array(inner) => market_array(inner),
+        Opened::Event(name, inner) if name == MARK_PRICE => {
+            let parsed = wire::object::<wire::Mark<'_>>(inner).map_err(|_| Bad("e"));
             marks(std::iter::once(parsed.and_then(|mark| mark_price(&mark))))
         }
-        Ok(opened) => unknown(&opened.name).into(),
-        Err(event) => event.map(Frame::from).unwrap_or_default(),
+        Opened::Event(doubt, _) | Opened::Doubt(doubt) => doubt.into(),
+        Opened::Answer => Frame::default(),
     }
 }
 
@@ -119,7 +118,7 @@ fn mark_price(mark: &wire::Mark<'_>) -> Result<Option<MarkPrice>, Bad> {
         Some(kind) => kind.read::<i64>("st")? == 2,
         None => false,
     };
-    if coin_margined || mark.e.as_str() != "markPriceUpdate" {
+    if coin_margined || mark.e.as_str() != MARK_PRICE {
         return Ok(None);
     }
     Ok(Some(MarkPrice {
@@ -129,40 +128,43 @@ fn mark_price(mark: &wire::Mark<'_>) -> Result<Option<MarkPrice>, Bad> {
     }))
 }
 
-/// A frame's name and the text of the event itself.
-struct Opened<'a> {
-    name: String,
-    inner: &'a str,
-    is_array: bool,
+/// A frame without its wrapping.
+enum Opened<'a> {
+    /// An event: its name, short and printable, and its text.
+    Event(String, &'a str),
+    /// An array, of mark prices if of anything.
+    Array(&'a str),
+    /// The answer to a subscription: it says nothing.
+    Answer,
+    /// Not readable, or a refusal; the words say which.
+    Doubt(String),
 }
 
-/// Takes the wrapping off. `Err(None)` for an answer to a subscription, which says nothing.
-fn open(text: &str) -> Result<Opened<'_>, Option<Event>> {
-    let parse = |text| serde_json::from_str::<wire::Head<'_>>(text);
-    let mut head = parse(text).map_err(|error| Some(unreadable("frame", text, &error)))?;
+fn open(text: &str) -> Opened<'_> {
+    let parse =
+        |text| wire::object::<wire::Head<'_>>(text).map_err(|error| unreadable("frame", text, &error));
+    let mut head = match parse(text) {
+        Ok(head) => head,
+        Err(doubt) => return Opened::Doubt(doubt),
+    };
     let mut inner = text;
     if let (None, Some(data)) = (&head.e, head.data) {
         inner = data.get();
         if inner.starts_with('[') {
-            return Ok(Opened {
-                name: String::new(),
-                inner,
-                is_array: true,
-            });
+            return Opened::Array(inner);
         }
-        head = parse(inner).map_err(|error| Some(unreadable("frame", inner, &error)))?;
+        head = match parse(inner) {
+            Ok(head) => head,
+            Err(doubt) => return Opened::Doubt(doubt),
+        };
     }
     match head.e {
-        Some(name) => Ok(Opened {
-            name: shown(name.as_str()),
-            inner,
-            is_array: false,
-        }),
+        Some(name) => Opened::Event(shown(name.as_str()), inner),
         None if head.code.is_some() || head.error.is_some() => {
-            Err(Some(Event::Unknown("the stream refused a request".to_owned())))
+            Opened::Doubt("the stream refused a request".to_owned())
         }
-        None if head.id.is_some() => Err(None),
-        None => Err(Some(Event::Unknown("frame without a name".to_owned()))),
+        None if head.id.is_some() => Opened::Answer,
+        None => Opened::Doubt("frame without a name".to_owned()),
     }
 }
 
@@ -172,176 +174,143 @@ fn read<'a, T: Deserialize<'a>>(
     text: &'a str,
     translate: impl Fn(T) -> Result<Vec<Event>, Bad>,
 ) -> Vec<Event> {
-    match serde_json::from_str::<T>(text) {
+    match wire::object::<T>(text) {
         Ok(parsed) => {
             translate(parsed).unwrap_or_else(|bad| vec![Event::Unknown(format!("unreadable {name}: {bad}"))])
         }
-        Err(error) => vec![unreadable(name, text, &error)],
+        Err(error) => vec![Event::Unknown(unreadable(name, text, &error))],
     }
-}
-
-fn account_update(update: wire::AccountUpdate<'_>) -> Result<Vec<Event>, Bad> {
-    let (balances, bad_balance) = split(&update.a.balances, |row: wire::BalanceRow<'_>| {
-        Ok(BalanceChange {
-            asset: row.a.read("a")?,
-            wallet: row.wb.read("wb")?,
-            cross_wallet: row.cw.read("cw")?,
-            change: row.bc.read("bc")?,
-        })
-    });
-    let (positions, bad_position) = split(&update.a.positions, position_change);
-    let event = Event::Account(AccountUpdate {
-        reason: reason(update.a.m.as_str()),
-        balances,
-        positions,
-        at: Timestamp::from_ms(update.transaction_time.read("T")?),
-    });
-    Ok(with_doubt(event, "ACCOUNT_UPDATE", bad_balance.or(bad_position)))
-}
-
-fn position_change(row: wire::PositionRow<'_>) -> Result<PositionChange, Bad> {
-    let margin = row.mt.as_ref().and_then(margin_type);
-    let isolated_wallet = match (row.iw, margin) {
-        (Some(number), _) => number.read("iw")?,
-        (None, Some(MarginType::Isolated)) => return Err(Bad("iw")),
-        (None, _) => Money::ZERO,
-    };
-    Ok(PositionChange {
-        leg: Leg {
-            symbol: row.s.read("s")?,
-            side: position_side(&row.ps)?,
-        },
-        amount: row.pa.read("pa")?,
-        entry: row.ep.price("ep")?,
-        margin,
-        isolated_wallet,
-    })
-}
-
-/// Why balances changed. Source: POLICIES.md b.1.
-fn reason(name: &str) -> Reason {
-    match name {
-        "DEPOSIT" | "WITHDRAW" | "WITHDRAW_REJECT" | "ADMIN_DEPOSIT" | "ADMIN_WITHDRAW"
-        | "ASSET_TRANSFER" => Reason::External,
-        "MARGIN_TRANSFER" | "MARGIN_TYPE_CHANGE" | "AUTO_EXCHANGE" | "COIN_SWAP_DEPOSIT"
-        | "COIN_SWAP_WITHDRAW" => Reason::Internal,
-        "ORDER" | "FUNDING_FEE" | "INSURANCE_CLEAR" | "OPTIONS_PREMIUM_FEE" | "OPTIONS_SETTLE_PROFIT" => {
-            Reason::Profit
-        }
-        other => Reason::Unclassified(shown(other)),
-    }
-}
-
-fn order_update(update: wire::OrderEvent<'_, wire::OrderBody<'_>>) -> Result<Vec<Event>, Bad> {
-    let o = update.o;
-    Ok(vec![Event::Order(Order {
-        id: OrderId {
-            store: Store::Regular,
-            symbol: o.s.read("s")?,
-            id: o.i.read("i")?,
-        },
-        client_id: o.c.and_then(|text| ClientOrderId::new(text.as_str()).ok()),
-        side: side(&o.side)?,
-        position_side: position_side(&o.ps)?,
-        kind: order_kind(o.o.as_str()),
-        price: wire::price(o.p, "p")?,
-        trigger: wire::price(o.sp, "sp")?,
-        quantity: o.q.read("q")?,
-        executed: o.z.read("z")?,
-        average: wire::price(o.ap, "ap")?,
-        reduce_only: o.reduce_only,
-        close_position: o.cp,
-        status: order_status(o.status.as_str()),
-        at: Timestamp::from_ms(update.transaction_time.read("T")?),
-    })])
-}
-
-fn algo_update(update: wire::OrderEvent<'_, wire::AlgoBody<'_>>) -> Result<Vec<Event>, Bad> {
-    let o = update.o;
-    let executed = o.aq.filter(|number| !number.is_blank());
-    let average = o.ap.filter(|number| !number.is_blank());
-    Ok(vec![Event::Order(Order {
-        id: OrderId {
-            store: Store::Conditional,
-            symbol: o.s.read("s")?,
-            id: o.aid.read("aid")?,
-        },
-        client_id: o.caid.and_then(|text| ClientOrderId::new(text.as_str()).ok()),
-        side: side(&o.side)?,
-        position_side: position_side(&o.ps)?,
-        kind: order_kind(o.o.as_str()),
-        price: wire::price(o.p, "p")?,
-        trigger: wire::price(o.tp, "tp")?,
-        quantity: o.q.read("q")?,
-        executed: executed.map_or(Ok(Qty::ZERO), |number| number.read("aq"))?,
-        average: wire::price(average, "ap")?,
-        reduce_only: o.reduce_only,
-        close_position: o.cp,
-        status: algo_status(o.status.as_str()),
-        at: Timestamp::from_ms(update.transaction_time.read("T")?),
-    })])
-}
-
-fn margin_call(call: wire::MarginCall<'_>) -> Result<Vec<Event>, Bad> {
-    let (positions, bad) = split(&call.p, |row: wire::CalledRow<'_>| {
-        Ok(CalledPosition {
-            leg: Leg {
-                symbol: row.s.read("s")?,
-                side: position_side(&row.ps)?,
-            },
-            amount: row.pa.read("pa")?,
-            margin: margin_type(&row.mt).ok_or(Bad("mt"))?,
-            mark: row.mp.and_then(|number| number.read::<Price>("mp").ok()),
-            maintenance: row.mm.and_then(|number| number.read("mm").ok()),
-        })
-    });
-    let event = Event::MarginCall(MarginCall {
-        cross_wallet: call.cw.and_then(|number| number.read("cw").ok()),
-        positions,
-        at: Timestamp::from_ms(call.event_time.read("E")?),
-    });
-    Ok(with_doubt(event, "MARGIN_CALL", bad))
-}
-
-/// The elements that could be read, and the first fault among the others.
-fn split<'a, W: Deserialize<'a>, T>(
-    rows: &[&'a RawValue],
-    translate: impl Fn(W) -> Result<T, Bad>,
-) -> (Vec<T>, Option<Bad>) {
-    let (mut good, mut fault) = (Vec::with_capacity(rows.len()), None);
-    for &row in rows {
-        match element(row, "element").and_then(&translate) {
-            Ok(one) => good.push(one),
-            Err(bad) => fault = fault.or(Some(bad)),
-        }
-    }
-    (good, fault)
-}
-
-fn with_doubt(event: Event, name: &str, bad: Option<Bad>) -> Vec<Event> {
-    let doubt = bad.map(|bad| Event::Unknown(format!("unreadable part of {name}: {bad}")));
-    std::iter::once(event).chain(doubt).collect()
-}
-
-fn unknown(name: &str) -> Event {
-    Event::Unknown(shown(name))
 }
 
 /// Where and how a text stopped being readable, without quoting it.
-fn unreadable(what: &str, text: &str, error: &serde_json::Error) -> Event {
-    Event::Unknown(format!(
+fn unreadable(what: &str, text: &str, error: &serde_json::Error) -> String {
+    format!(
         "unreadable {what}: {:?} error at {}:{} of {} bytes",
         error.classify(),
         error.line(),
         error.column(),
         text.len()
-    ))
+    )
 }
 
 /// A name from outside, short and printable.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars()
         .filter(|c| !c.is_control())
         .take(NAME_CHARS_MAX)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::venue::binance::fixtures::{fixture, kind};
+
+    fn kinds(frame: &Frame) -> Vec<String> {
+        frame.events.iter().map(kind).collect()
+    }
+
+    fn mark(more: &str) -> String {
+        format!(r#"{{"e":"markPriceUpdate","E":1795000001000,"s":"BTCUSDT"{more}}}"#)
+    }
+
+    #[test]
+    fn pa_01_pa_04_unknown_and_broken_frames_are_told_and_never_quoted() {
+        for (text, expected) in [
+            (
+                r#"{"e":"NEW_EVENT","E":1,"o":5,"a":[],"data":7,"code":[]}"#,
+                "unknown: NEW_EVENT",
+            ),
+            (
+                r#"{"e":5}"#,
+                "unknown: unreadable frame: Data error at 1:6 of 7 bytes",
+            ),
+            (r#"{"x":1}"#, "unknown: frame without a name"),
+            ("", "unknown: unreadable frame: Data error at 0:0 of 0 bytes"),
+            (
+                "secret",
+                "unknown: unreadable frame: Data error at 0:0 of 6 bytes",
+            ),
+            ("null", "unknown: unreadable frame: Data error at 0:0 of 4 bytes"),
+            ("[]", "unknown: unreadable frame: Data error at 0:0 of 2 bytes"),
+            (
+                r#"{"e":"A","e":"B"}"#,
+                "unknown: unreadable frame: Data error at 1:12 of 17 bytes",
+            ),
+            (
+                r#"{"stream":"secret","data":{"e":"#,
+                "unknown: unreadable frame: Eof error at 1:31 of 31 bytes",
+            ),
+            (
+                r#"{"stream":"secret","data":{"data":{"e":"ACCOUNT_UPDATE"}}}"#,
+                "unknown: frame without a name",
+            ),
+            (
+                r#"{"e":"ACCOUNT_UPDATE","T":5,"a":{"m":"ORDER","B":{}}}"#,
+                "unknown: unreadable ACCOUNT_UPDATE: Data error at 1:49 of 53 bytes",
+            ),
+            (
+                r#"{"e":"ACCOUNT_UPDATE","a":{"m":"ORDER"}}"#,
+                "unknown: unreadable ACCOUNT_UPDATE: Data error at 1:40 of 40 bytes",
+            ),
+            (
+                r#"{"e":"TRADE_LITE","s":""}"#,
+                "unknown: unreadable TRADE_LITE: field `s`",
+            ),
+        ] {
+            assert_eq!(kinds(&private(text)), [expected], "{text}");
+        }
+        assert_eq!(kinds(&private(r#"{"result":null,"id":3}"#)), [""; 0]);
+        let long = format!(r#"{{"e":"{}"}}"#, "N".repeat(10_000));
+        assert_eq!(
+            kinds(&private(&long)),
+            [format!("unknown: {}", "N".repeat(NAME_CHARS_MAX))]
+        );
+    }
+
+    #[test]
+    fn pa_11_a_mark_that_is_no_price_is_dropped_and_counted() {
+        for (more, marks, dropped) in [
+            (r#","p":"1.5","st":1"#, 1, 0),
+            (r#","p":"1.5""#, 1, 0),
+            (r#","p":1.5,"st":"1""#, 1, 0),
+            (r#","p":"1.5","st":2"#, 0, 0),
+            (r#","p":"0.00","st":1"#, 0, 1),
+            (r#","p":"-1","st":1"#, 0, 1),
+            (r#","p":"","st":1"#, 0, 1),
+            (r#","p":"NaN","st":1"#, 0, 1),
+            (r#","p":null,"st":1"#, 0, 1),
+            (r#","p":"1","st":"x""#, 0, 1),
+            (r#","st":1"#, 0, 1),
+            (r#","p":"1","p":"2""#, 0, 1),
+        ] {
+            let good = mark(r#","p":"7","st":1"#);
+            let single = market(&mark(more));
+            let array = market(&format!("[{good},{},{good}]", mark(more)));
+            let wrapped = market(&format!(r#"{{"stream":"x","data":[{good},{}]}}"#, mark(more)));
+            let count = |frame: &Frame| match &frame.events[..] {
+                [Event::Marks(all)] => all.len(),
+                [] => 0,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!((count(&single), single.dropped), (marks, dropped), "{more}");
+            assert_eq!((count(&array), array.dropped), (marks + 2, dropped), "{more}");
+            assert_eq!((count(&wrapped), wrapped.dropped), (marks + 1, dropped), "{more}");
+        }
+    }
+
+    #[test]
+    fn the_market_stream_cannot_change_the_account() {
+        for name in [
+            "private-account-update-order",
+            "private-listen-key-expired",
+            "private-algo-update-new",
+        ] {
+            let got = kinds(&market(&fixture(name)));
+            assert!(
+                got.len() == 1 && got[0].starts_with("unknown: "),
+                "{name}: {got:?}"
+            );
+        }
+    }
 }
