@@ -3,3 +3,4 @@
 pub mod event;
 pub mod model;
 pub mod policy;
+pub mod venue;
