@@ -10,7 +10,10 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::model::Timestamp;
 
 /// The wall clock, Unix milliseconds; may step in either direction at any time.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the wall clock"
+)]
 pub fn now() -> Timestamp {
     let ms = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => whole_ms(since),
@@ -30,7 +33,10 @@ pub struct Clock {
 
 impl Clock {
     /// A clock anchored to the wall now.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the monotonic clock"
+    )]
     pub fn start() -> Clock {
         Clock {
             anchor: Instant::now(),

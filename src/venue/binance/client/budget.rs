@@ -124,7 +124,11 @@ impl Budget {
 
     /// How long a mutation still has to wait, if it has to; `order` when it places one.
     pub fn wait(&self, now: Timestamp, order: bool) -> Option<Span> {
-        let from = if order { self.all_from.max(self.orders_from) } else { self.all_from };
+        let from = if order {
+            self.all_from.max(self.orders_from)
+        } else {
+            self.all_from
+        };
         (now < from).then(|| from.since(now))
     }
 
@@ -165,7 +169,11 @@ mod tests {
         ] {
             let mut budget = Budget::new(2_400);
             budget.told_used(at(60_001), used);
-            assert_eq!(budget.take(at(60_002), importance, weight), expected, "{used} {importance:?}");
+            assert_eq!(
+                budget.take(at(60_002), importance, weight),
+                expected,
+                "{used} {importance:?}"
+            );
         }
     }
 
@@ -185,7 +193,10 @@ mod tests {
         let mut budget = Budget::new(2_400);
         budget.silence(at(5_000));
         for importance in [Importance::Routine, Importance::Sight, Importance::Vital] {
-            assert_eq!(budget.take(at(4_999), importance, 1), Err(Refusal::Told(at(5_000))));
+            assert_eq!(
+                budget.take(at(4_999), importance, 1),
+                Err(Refusal::Told(at(5_000)))
+            );
             assert_eq!(budget.take(at(5_000), importance, 1), Ok(()));
         }
         assert_eq!(budget.wait(at(4_000), true), Some(Span::from_ms(1_000)));

@@ -19,7 +19,7 @@ use super::budget::{Budget, Importance, Refusal, WEIGHT_MAX};
 use crate::clock::Clock;
 use crate::model::{Span, Timestamp};
 use crate::venue::binance::outcome;
-use crate::venue::binance::request::{KeepKey, Read, Security};
+use crate::venue::binance::request::{KeepKey, Read};
 use crate::venue::binance::sign::{ReadSigner, Signed};
 use crate::venue::binance::stream;
 
@@ -93,8 +93,18 @@ pub struct NoAnswer {
     pub bytes_may_have_been_written: bool,
     /// In words, without address, query or secret.
     pub why: String,
-    /// When it may be tried again, if our own budget refused it.
+    /// When it may be tried again, by our clock, if our own budget refused it.
     pub not_before: Option<Timestamp>,
+}
+
+/// No listenKey.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct NoKey {
+    /// In words, without any key.
+    pub why: String,
+    /// The venue knows us and says no: trying again soon is pointless.
+    pub refused: bool,
 }
 
 /// The connections to one venue for one API key.
@@ -166,7 +176,12 @@ impl Http {
     /// # Errors
     ///
     /// [`NoAnswer`] when the budget refuses it or no complete answer came.
-    pub async fn read(&self, read: &Read, signer: &ReadSigner, importance: Importance) -> Result<Answer, NoAnswer> {
+    pub async fn read(
+        &self,
+        read: &Read,
+        signer: &ReadSigner,
+        importance: Importance,
+    ) -> Result<Answer, NoAnswer> {
         let base = &self.config.rest_url;
         self.read_at(base, read, signer, importance).await
     }
@@ -184,15 +199,9 @@ impl Http {
         importance: Importance,
     ) -> Result<Answer, NoAnswer> {
         self.take(importance, read.weight())?;
-        let target = match read.security() {
-            Security::Signed => signer
-                .sign(read, self.timestamp(), RECV_WINDOW_MS)
-                .path_and_query()
-                .to_owned(),
-            Security::None | Security::Key if read.query().is_empty() => read.path().to_owned(),
-            Security::None | Security::Key => format!("{}?{}", read.path(), read.query()),
-        };
-        self.send(&self.reads, Method::GET, base, &target).await
+        let signed = signer.sign(read, self.timestamp(), RECV_WINDOW_MS);
+        self.send(&self.reads, Method::GET, base, signed.path_and_query())
+            .await
     }
 
     /// Sends a mutation, once, on the trading pool. Whether it may be sent is asked of [`Http::wait`] before it is signed.
@@ -201,9 +210,12 @@ impl Http {
     ///
     /// [`NoAnswer`] when no complete answer came: the outcome is then unknown, unless nothing can have been written.
     pub async fn mutate(&self, signed: &Signed) -> Result<Answer, NoAnswer> {
-        let method = Method::from_bytes(signed.method().as_bytes()).map_err(|_| NoAnswer::unsent("method"))?;
+        let method =
+            Method::from_bytes(signed.method().as_bytes()).map_err(|_| NoAnswer::unsent("method"))?;
         let base = &self.config.rest_url;
-        let answer = self.send(&self.trades, method, base, signed.path_and_query()).await?;
+        let answer = self
+            .send(&self.trades, method, base, signed.path_and_query())
+            .await?;
         if answer.status == 429 && answer.body.contains("-1015") {
             self.budget().silence_orders(self.timestamp().after(ORDERS_PAUSE));
         }
@@ -217,17 +229,27 @@ impl Http {
     /// # Errors
     ///
     /// In words, without the key.
-    pub async fn keep_key(&self) -> Result<String, String> {
-        self.take(Importance::Vital, 1).map_err(|n| n.why)?;
+    pub async fn keep_key(&self) -> Result<String, NoKey> {
+        let no_key = |none: NoAnswer| NoKey {
+            why: format!("listenKey: {}", none.why),
+            refused: false,
+        };
+        self.take(Importance::Vital, KeepKey::WEIGHT).map_err(no_key)?;
         let base = &self.config.rest_url;
         let answer = self
             .send(&self.reads, Method::POST, base, KeepKey::PATH)
             .await
-            .map_err(|n| format!("listenKey: {}", n.why))?;
+            .map_err(no_key)?;
         match (answer.status, stream::listen_key(&answer.body)) {
             (200, Some(key)) => Ok(key),
-            (200, None) => Err("listenKey: the answer has no key".to_owned()),
-            (status, _) => Err(format!("listenKey: HTTP {status}: {}", head(&answer.body))),
+            (200, None) => Err(NoKey {
+                why: "listenKey: the answer has no key".to_owned(),
+                refused: false,
+            }),
+            (status, _) => Err(NoKey {
+                why: format!("listenKey: HTTP {status}: {}", head(&answer.body)),
+                refused: status == 401,
+            }),
         }
     }
 
@@ -293,32 +315,47 @@ impl Http {
             return;
         }
         let ping = || self.send(&self.trades, Method::GET, &self.config.rest_url, "/fapi/v1/ping");
-        for none in join_all((0..count).map(|_| ping())).await.into_iter().filter_map(Result::err) {
+        for none in join_all((0..count).map(|_| ping()))
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+        {
             tracing::debug!(why = none.why, "a trading connection could not be warmed");
         }
     }
 
     fn take(&self, importance: Importance, weight: u32) -> Result<(), NoAnswer> {
         let now = self.timestamp();
-        self.budget().take(now, importance, weight).map_err(|refusal| NoAnswer {
-            bytes_may_have_been_written: false,
-            why: match refusal {
-                Refusal::Told(at) => format!("not asked: the venue wants silence until {at}"),
-                Refusal::Spent(at) => format!("not asked: the weight budget is used up until {at}"),
-            },
-            not_before: Some(refusal.until()),
-        })
+        self.budget()
+            .take(now, importance, weight)
+            .map_err(|refusal| NoAnswer {
+                bytes_may_have_been_written: false,
+                why: match refusal {
+                    Refusal::Told(at) => format!("not asked: the venue wants silence until {at}"),
+                    Refusal::Spent(at) => format!("not asked: the weight budget is used up until {at}"),
+                },
+                not_before: Some(Timestamp::from_ms(
+                    refusal.until().ms().saturating_sub(self.offset_ms()),
+                )),
+            })
     }
 
-    async fn send(&self, pool: &Client, method: Method, base: &str, target: &str) -> Result<Answer, NoAnswer> {
-        let url = reqwest::Url::parse(&format!("{base}{target}")).map_err(|_| NoAnswer::unsent("malformed address"))?;
+    async fn send(
+        &self,
+        pool: &Client,
+        method: Method,
+        base: &str,
+        target: &str,
+    ) -> Result<Answer, NoAnswer> {
+        let url = reqwest::Url::parse(&format!("{base}{target}"))
+            .map_err(|_| NoAnswer::unsent("malformed address"))?;
         // What was signed is what is sent, byte for byte (section 2.2): a parser that re-encodes would break the signature.
         if url.query().unwrap_or_default() != target.split_once('?').map_or("", |(_, query)| query) {
             return Err(NoAnswer::unsent("the query is not percent-encoded"));
         }
         let mut response = pool.request(method, url).send().await.map_err(no_answer)?;
         let status = response.status();
-        self.heed(status, response.headers());
+        self.heed(response.headers());
         let retry_after = response
             .headers()
             .get("retry-after")
@@ -341,7 +378,7 @@ impl Http {
         })
     }
 
-    fn heed(&self, _status: StatusCode, headers: &HeaderMap) {
+    fn heed(&self, headers: &HeaderMap) {
         let used = headers
             .get("x-mbx-used-weight-1m")
             .and_then(|value| value.to_str().ok())
@@ -411,9 +448,10 @@ fn client(config: &HttpConfig, headers: &HeaderMap, gzip: bool) -> Result<Client
         .pool_idle_timeout(IDLE_MAX)
         .gzip(gzip);
     if let Some(proxy) = &config.proxy {
-        builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(|_| "the proxy's address is malformed".to_owned())?);
+        builder = builder
+            .proxy(reqwest::Proxy::all(proxy).map_err(|_| "the proxy's address is malformed".to_owned())?);
     }
-    builder.build().map_err(|error| words(error))
+    builder.build().map_err(words)
 }
 
 fn no_answer(error: reqwest::Error) -> NoAnswer {
@@ -429,7 +467,11 @@ fn no_answer(error: reqwest::Error) -> NoAnswer {
 fn words(error: reqwest::Error) -> String {
     let timed_out = error.is_timeout();
     let error = error.without_url();
-    let mut text = if timed_out { "timed out: ".to_owned() } else { String::new() };
+    let mut text = if timed_out {
+        "timed out: ".to_owned()
+    } else {
+        String::new()
+    };
     text.push_str(&error.to_string());
     let mut cause = error.source();
     // Chains are short; the limit is for a cyclic one.

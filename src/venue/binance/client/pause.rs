@@ -23,7 +23,10 @@ pub(super) struct Pause {
 
 impl Pause {
     pub(super) fn new() -> Pause {
-        Pause { backoff: None, up: None }
+        Pause {
+            backoff: None,
+            up: None,
+        }
     }
 
     /// A connection was made.

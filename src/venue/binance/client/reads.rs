@@ -27,8 +27,8 @@ pub(super) enum Kind {
     Clock,
 }
 
-/// What a snapshot consists of; rules are added only when they are missing or old.
-const SNAPSHOT: [Kind; 5] = [
+/// What a snapshot consists of; rules and the clock have their own times.
+pub(super) const SNAPSHOT: [Kind; 5] = [
     Kind::Holdings,
     Kind::Orders,
     Kind::Settings,
@@ -38,6 +38,9 @@ const SNAPSHOT: [Kind; 5] = [
 
 /// Shortest time between two starts of the same kind.
 const SPACING: Span = Span::from_ms(200);
+
+/// Without a connection for this long, the account is read all the same.
+const CONNECT_PATIENCE: Span = Span::from_secs(2);
 
 /// First pause after a failure; doubles with each further one.
 const FAILED_MIN: Span = Span::from_ms(250);
@@ -63,11 +66,10 @@ struct State {
     again: bool,
     earliest: Timestamp,
     failures: u32,
-    succeeded: bool,
 }
 
 impl Reads {
-    /// Nothing is due until the first snapshot is asked for, but what has a period of its own.
+    /// Rules are due at once; the snapshot when the stream is connected, or when that takes too long.
     pub(super) fn new(digest: Span, now: Timestamp) -> Reads {
         let times = |n: i64| Span::from_ms(digest.ms().max(1).saturating_mul(n));
         let kinds = [
@@ -86,9 +88,16 @@ impl Reads {
             again: false,
             earliest: now,
             failures: 0,
-            succeeded: false,
         };
-        let mut reads = Reads(kinds.into_iter().map(|(kind, every)| (kind, state(every))).collect());
+        let mut reads = Reads(
+            kinds
+                .into_iter()
+                .map(|(kind, every)| (kind, state(every)))
+                .collect(),
+        );
+        for kind in SNAPSHOT {
+            reads.with(kind, |state| state.due = Some(now.after(CONNECT_PATIENCE)));
+        }
         // The clock was read before.
         reads.with(Kind::Clock, |clock| clock.due = Some(now.after(CLOCK_EVERY)));
         reads
@@ -105,26 +114,16 @@ impl Reads {
         });
     }
 
-    /// Asks for everything that a fresh connection needs. Whatever was running was given up by the caller.
+    /// Asks for everything that a fresh connection needs; what of it was running was given up by the caller.
     pub(super) fn snapshot(&mut self, now: Timestamp) {
-        for state in self.0.values_mut() {
-            if state.running {
-                (state.running, state.again) = (false, false);
-                state.due = Some(now);
-            }
-        }
         for kind in SNAPSHOT {
             self.with(kind, |state| {
+                (state.running, state.again) = (false, false);
                 state.due = Some(now);
                 // A fresh connection is worth a fresh try, failures before it or not.
                 (state.failures, state.earliest) = (0, now);
             });
         }
-        self.with(Kind::Rules, |state| {
-            if !state.succeeded {
-                state.due = Some(now);
-            }
-        });
     }
 
     /// What is to be started now; it counts as running from here on.
@@ -147,7 +146,6 @@ impl Reads {
             state.running = false;
             if well {
                 state.failures = 0;
-                state.succeeded = true;
                 state.due = Some(if state.again { now } else { now.after(state.every) });
             } else {
                 let pause = Span::from_ms(FAILED_MIN.ms() << state.failures.min(16)).min(failed_max(kind));
@@ -176,7 +174,11 @@ impl Reads {
 
 impl State {
     fn ready_at(&self) -> Option<Timestamp> {
-        if self.running { None } else { self.due.map(|due| due.max(self.earliest)) }
+        if self.running {
+            None
+        } else {
+            self.due.map(|due| due.max(self.earliest))
+        }
     }
 }
 
@@ -199,6 +201,7 @@ mod tests {
 
     fn settled() -> Reads {
         let mut reads = Reads::new(Span::from_secs(5), at(0));
+        reads.snapshot(at(0));
         for kind in reads.start(at(0)) {
             reads.ended(kind, true, None, at(10));
         }
@@ -217,7 +220,14 @@ mod tests {
         }
         let count = |kind| counts.get(&kind).copied().unwrap_or(0);
         assert_eq!(
-            [Kind::Holdings, Kind::Orders, Kind::Settings, Kind::Rules, Kind::Indexes].map(count),
+            [
+                Kind::Holdings,
+                Kind::Orders,
+                Kind::Settings,
+                Kind::Rules,
+                Kind::Indexes
+            ]
+            .map(count),
             [12, 4, 1, 0, 1]
         );
     }

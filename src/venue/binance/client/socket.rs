@@ -78,9 +78,13 @@ async fn connect(url: &str) -> Result<Socket, String> {
     let uri = request.uri();
     let host = uri.host().ok_or("the stream address has no host")?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("ws") { 80 } else { 443 });
+    let port = uri
+        .port_u16()
+        .unwrap_or(if uri.scheme_str() == Some("ws") { 80 } else { 443 });
     // Looked up anew for each connection; every address of the name is tried in turn (LI-08).
-    let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(|error| error.to_string())?;
+    let tcp = TcpStream::connect((host.as_str(), port))
+        .await
+        .map_err(|error| error.to_string())?;
     tcp.set_nodelay(true).map_err(|error| error.to_string())?;
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
@@ -96,7 +100,10 @@ async fn connect(url: &str) -> Result<Socket, String> {
 /// An error in words that never quotes the address.
 fn words(error: &Error) -> String {
     match error {
-        Error::Http(response) => format!("the upgrade was answered with HTTP {}", response.status().as_u16()),
+        Error::Http(response) => format!(
+            "the upgrade was answered with HTTP {}",
+            response.status().as_u16()
+        ),
         Error::Url(_) | Error::HttpFormat(_) => "the stream address is malformed".to_owned(),
         Error::Utf8(_) => "a frame that is not UTF-8".to_owned(),
         other => other.to_string(),

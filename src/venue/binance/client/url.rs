@@ -12,7 +12,11 @@ use url::{Host, Url};
 pub fn check_urls(rest_url: &str, stream_url: &str, sapi_url: &str) -> Result<(), String> {
     check("rest_url", rest_url, "https", "http")?;
     check("stream_url", stream_url, "wss", "ws")?;
-    if sapi_url.is_empty() { Ok(()) } else { check("sapi_url", sapi_url, "https", "http") }
+    if sapi_url.is_empty() {
+        Ok(())
+    } else {
+        check("sapi_url", sapi_url, "https", "http")
+    }
 }
 
 fn check(name: &str, text: &str, safe: &str, plain: &str) -> Result<(), String> {
@@ -21,7 +25,9 @@ fn check(name: &str, text: &str, safe: &str, plain: &str) -> Result<(), String> 
         return Err(format!("`{name}` must not carry a user name or password"));
     }
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("`{name}` must be scheme and host only, such as `{safe}://example.com`"));
+        return Err(format!(
+            "`{name}` must be scheme and host only, such as `{safe}://example.com`"
+        ));
     }
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -46,7 +52,12 @@ mod tests {
     #[test]
     fn plain_text_is_for_this_machine_only() {
         for (rest, stream, sapi, fine) in [
-            ("https://fapi.binance.com", "wss://fstream.binance.com", "https://api.binance.com", true),
+            (
+                "https://fapi.binance.com",
+                "wss://fstream.binance.com",
+                "https://api.binance.com",
+                true,
+            ),
             ("http://127.0.0.1:8080", "ws://localhost:8081", "", true),
             ("http://[::1]:8080", "ws://[::1]:1", "", true),
             ("http://fapi.binance.com", "wss://fstream.binance.com", "", false),
@@ -55,12 +66,26 @@ mod tests {
             ("http://localhost.evil.example", "wss://x.example", "", false),
             ("https://user:pw@fapi.binance.com", "wss://x.example", "", false),
             ("https://fapi.binance.com/fapi", "wss://x.example", "", false),
-            ("https://fapi.binance.com", "https://fstream.binance.com", "", false),
-            ("https://fapi.binance.com", "wss://x.example", "http://api.binance.com", false),
+            (
+                "https://fapi.binance.com",
+                "https://fstream.binance.com",
+                "",
+                false,
+            ),
+            (
+                "https://fapi.binance.com",
+                "wss://x.example",
+                "http://api.binance.com",
+                false,
+            ),
             ("", "wss://x.example", "", false),
             ("file:///etc/passwd", "wss://x.example", "", false),
         ] {
-            assert_eq!(check_urls(rest, stream, sapi).is_ok(), fine, "{rest} {stream} {sapi}");
+            assert_eq!(
+                check_urls(rest, stream, sapi).is_ok(),
+                fine,
+                "{rest} {stream} {sapi}"
+            );
         }
     }
 }
