@@ -1,9 +1,16 @@
 //! Binance USD-M futures: what is sent, what comes back, and what it means.
 //!
 //! The venue's own names stay in `wire`; requests can only be built by [`request`] and only be signed by [`sign`].
+//! [`session`] turns what is received into inputs of the core, [`outcome`] says what an answer to a mutation proves.
 //!
 //! Source: the venue's documentation pages listed in `fixtures/frames/SOURCES.md`, read 2026-11-22.
 
+#[cfg(test)]
+mod fixtures;
+pub mod outcome;
+mod parse;
 pub mod request;
+pub mod session;
 pub mod sign;
 pub mod stream;
+mod wire;

@@ -40,10 +40,10 @@ pub struct Mutation {
 }
 
 /// What a mutation does, as far as its answer is read differently.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum MutationKind {
-    /// Places a reducing order.
-    Order,
+    /// Places a reducing order of this name.
+    Order(ClientOrderId),
     /// Cancels one order.
     Cancel,
     /// Cancels a store of a symbol.
@@ -225,7 +225,7 @@ impl Mutation {
                 method: "POST",
                 path: path::ORDER,
                 query: reduce_query(order),
-                kind: MutationKind::Order,
+                kind: MutationKind::Order(order.id().clone()),
             },
             Intent::Cancel(OrderId { store, symbol, id }) => {
                 let id = id.to_string();
@@ -274,11 +274,11 @@ impl Mutation {
 
     /// Whether it places an order: those count against the order limits and cost no IP weight.
     pub fn is_order(&self) -> bool {
-        self.kind == MutationKind::Order
+        matches!(self.kind, MutationKind::Order(_))
     }
 
-    pub(super) fn kind(&self) -> MutationKind {
-        self.kind
+    pub(super) fn kind(&self) -> &MutationKind {
+        &self.kind
     }
 
     /// As it goes into records: `POST /fapi/v1/order?symbol=..`.
