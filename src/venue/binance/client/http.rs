@@ -390,6 +390,9 @@ impl Http {
     }
 
     fn heed_refusal(&self, status: StatusCode, retry_after: Option<&str>, body: &str) {
+        if status.is_success() {
+            return;
+        }
         let now = self.timestamp();
         // Too many orders is counted by account and leaves reads alone; `mutate` silences orders.
         if body.len() < 4_096 && body.contains("-1015") {

@@ -44,11 +44,21 @@ async fn warm_connections_are_opened_once_and_orders_use_them() {
 async fn the_key_goes_into_a_header_and_signed_queries_arrive_as_signed() {
     let server = Server::start(venue).await;
     let http = server.http();
-    http.read(&Read::account(), &reader(), Importance::Routine).await.unwrap();
+    http.read(&Read::account(), &reader(), Importance::Routine)
+        .await
+        .unwrap();
     let asked = server.asked();
-    assert!(asked[0].head.contains(&format!("x-mbx-apikey: {}", API_KEY.to_lowercase())), "{asked:?}");
+    assert!(
+        asked[0]
+            .head
+            .contains(&format!("x-mbx-apikey: {}", API_KEY.to_lowercase())),
+        "{asked:?}"
+    );
     let (payload, signature) = asked[0].target.split_once("&signature=").unwrap();
-    assert!(payload.starts_with("/fapi/v3/account?recvWindow=3000&timestamp="), "{payload}");
+    assert!(
+        payload.starts_with("/fapi/v3/account?recvWindow=3000&timestamp="),
+        "{payload}"
+    );
     assert_eq!(signature.len(), 64);
 }
 
@@ -59,7 +69,11 @@ async fn li_11_a_redirect_is_an_answer_and_is_not_followed() {
         _ => ok("{}"),
     })
     .await;
-    let answer = server.http().read(&Read::account(), &reader(), Importance::Routine).await.unwrap();
+    let answer = server
+        .http()
+        .read(&Read::account(), &reader(), Importance::Routine)
+        .await
+        .unwrap();
     assert_eq!(answer.status, 302);
     assert_eq!(server.count("GET /elsewhere"), 0);
 }
@@ -68,11 +82,17 @@ async fn li_11_a_redirect_is_an_answer_and_is_not_followed() {
 async fn li_01_after_429_nothing_is_asked_before_the_time_that_the_venue_named() {
     let server = Server::start(|_| Reply::Http(429, "retry-after: 2\r\n", "{}".to_owned())).await;
     let http = server.http();
-    let answer = http.read(&Read::time(), &reader(), Importance::Routine).await.unwrap();
+    let answer = http
+        .read(&Read::time(), &reader(), Importance::Routine)
+        .await
+        .unwrap();
     assert_eq!(answer.status, 429);
     for importance in [Importance::Routine, Importance::Sight, Importance::Vital] {
         let none = http.read(&Read::time(), &reader(), importance).await.unwrap_err();
-        assert!(!none.bytes_may_have_been_written && none.not_before.is_some(), "{none:?}");
+        assert!(
+            !none.bytes_may_have_been_written && none.not_before.is_some(),
+            "{none:?}"
+        );
     }
     assert!(http.wait(true).is_some_and(|rest| Span::from_ms(1_000) < rest));
     assert_eq!(server.asked().len(), 1);
@@ -82,19 +102,28 @@ async fn li_01_after_429_nothing_is_asked_before_the_time_that_the_venue_named()
 async fn li_02_the_venues_own_count_of_weight_is_believed() {
     let server = Server::start(|_| Reply::Http(200, "x-mbx-used-weight-1m: 2300\r\n", "{}".to_owned())).await;
     let http = server.http();
-    http.read(&Read::time(), &reader(), Importance::Routine).await.unwrap();
+    http.read(&Read::time(), &reader(), Importance::Routine)
+        .await
+        .unwrap();
     // The minute may turn between the two, which would make the second one fine: so only a refusal is judged.
     if let Err(none) = http.read(&Read::time(), &reader(), Importance::Sight).await {
         assert!(none.why.contains("weight budget"), "{none:?}");
     }
-    assert!(http.read(&Read::time(), &reader(), Importance::Vital).await.is_ok());
+    assert!(
+        http.read(&Read::time(), &reader(), Importance::Vital)
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test]
 async fn li_05_the_offset_of_a_skewed_clock_is_measured() {
     for skew in [-10_000_i64, 10_000] {
         let server = Server::start(move |_| {
-            ok(&format!(r#"{{"serverTime":{}}}"#, crate::clock::now().ms() + skew))
+            ok(&format!(
+                r#"{{"serverTime":{}}}"#,
+                crate::clock::now().ms() + skew
+            ))
         })
         .await;
         let http = server.http();
@@ -108,8 +137,13 @@ async fn li_05_the_offset_of_a_skewed_clock_is_measured() {
 async fn or_07_a_request_without_an_answer_ends_and_may_have_been_written() {
     let server = Server::start(|_| Reply::Hang).await;
     let http = server.http_with(short);
-    let none = soon(http.read(&Read::time(), &reader(), Importance::Vital)).await.unwrap_err();
-    assert!(none.bytes_may_have_been_written && none.why.contains("timed out"), "{none:?}");
+    let none = soon(http.read(&Read::time(), &reader(), Importance::Vital))
+        .await
+        .unwrap_err();
+    assert!(
+        none.bytes_may_have_been_written && none.why.contains("timed out"),
+        "{none:?}"
+    );
 }
 
 #[tokio::test]
@@ -119,8 +153,16 @@ async fn or_06_nothing_was_written_when_nobody_listens() {
         listener.local_addr().unwrap().port()
     };
     let config = HttpConfig::new(&format!("http://127.0.0.1:{port}"));
-    let http = Http::new(config, &secrecy::SecretString::from(API_KEY), crate::clock::Clock::start()).unwrap();
-    let none = http.read(&Read::time(), &reader(), Importance::Vital).await.unwrap_err();
+    let http = Http::new(
+        config,
+        &secrecy::SecretString::from(API_KEY),
+        crate::clock::Clock::start(),
+    )
+    .unwrap();
+    let none = http
+        .read(&Read::time(), &reader(), Importance::Vital)
+        .await
+        .unwrap_err();
     assert!(!none.bytes_may_have_been_written, "{none:?}");
 }
 
@@ -169,14 +211,31 @@ struct Guarded {
     task: tokio::task::JoinHandle<()>,
 }
 
-fn guard(server: &Server, streams: &Streams, room: usize, change: impl FnOnce(&mut SessionConfig)) -> Guarded {
+fn guard(
+    server: &Server,
+    streams: &Streams,
+    room: usize,
+    change: impl FnOnce(&mut SessionConfig),
+) -> Guarded {
     let mut config = SessionConfig::new(&streams.url);
     change(&mut config);
     let (out_tx, out) = mpsc::channel(room);
     let (wants, wants_rx) = mpsc::channel(16);
     let cancel = CancellationToken::new();
-    let task = tokio::spawn(run(config, server.http(), reader(), out_tx, wants_rx, cancel.clone()));
-    Guarded { out, wants, cancel, task }
+    let task = tokio::spawn(run(
+        config,
+        server.http(),
+        reader(),
+        out_tx,
+        wants_rx,
+        cancel.clone(),
+    ));
+    Guarded {
+        out,
+        wants,
+        cancel,
+        task,
+    }
 }
 
 impl Guarded {
@@ -231,7 +290,12 @@ async fn private_frames_are_held_back_until_balances_and_positions_were_read() {
     let mut streams = Streams::start().await;
     let mut guarded = guard(&server, &streams, 256, |_| {});
     let mut peer = streams.next().await;
-    assert!(peer.target.starts_with(&format!("/private/ws?listenKey={KEY}&events=")), "{}", peer.target);
+    assert!(
+        peer.target
+            .starts_with(&format!("/private/ws?listenKey={KEY}&events=")),
+        "{}",
+        peer.target
+    );
     say(&mut peer, r#"{"e":"FIRST"}"#).await;
     say(&mut peer, r#"{"e":"SECOND"}"#).await;
     let seen = guarded.until(|via| is_frame(via, "SECOND")).await;
@@ -241,7 +305,14 @@ async fn private_frames_are_held_back_until_balances_and_positions_were_read() {
     let first = position(&seen, |via| is_frame(via, "FIRST"));
     assert!(up < account && account + 1 == risk && risk < first, "{seen:?}");
     guarded.end().await;
-    assert_eq!(server.asked().iter().filter(|asked| asked.method == "DELETE").count(), 0);
+    assert_eq!(
+        server
+            .asked()
+            .iter()
+            .filter(|asked| asked.method == "DELETE")
+            .count(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -265,7 +336,10 @@ async fn the_snapshot_has_everything_that_the_core_needs() {
     while !missing.is_empty() {
         if let Via::Rest { request, status, .. } = soon(guarded.out.recv()).await.unwrap().via {
             assert_eq!(status, 200);
-            assert!(!request.contains("signature") && !request.contains("timestamp"), "{request}");
+            assert!(
+                !request.contains("signature") && !request.contains("timestamp"),
+                "{request}"
+            );
             missing.retain(|path| !request.contains(path));
         }
     }
@@ -279,8 +353,13 @@ async fn st_02_a_ping_is_answered_without_any_other_traffic() {
     let mut guarded = guard(&server, &streams, 256, |_| {});
     let mut peer = streams.next().await;
     guarded.armed().await;
-    peer.socket.send(Message::Ping("1795000000000".into())).await.unwrap();
-    let pong = tokio::time::timeout(Duration::from_secs(1), peer.socket.next()).await.unwrap();
+    peer.socket
+        .send(Message::Ping("1795000000000".into()))
+        .await
+        .unwrap();
+    let pong = tokio::time::timeout(Duration::from_secs(1), peer.socket.next())
+        .await
+        .unwrap();
     assert_eq!(pong.unwrap().unwrap(), Message::Pong("1795000000000".into()));
     guarded.end().await;
 }
@@ -301,10 +380,16 @@ async fn st_05_an_expired_key_means_a_new_key_a_new_socket_and_a_new_snapshot_at
     let mut guarded = guard(&server, &streams, 256, |_| {});
     let mut peer = streams.next().await;
     guarded.armed().await;
-    say(&mut peer, &format!(r#"{{"e":"listenKeyExpired","E":1,"listenKey":"{KEY}0"}}"#)).await;
+    say(
+        &mut peer,
+        &format!(r#"{{"e":"listenKeyExpired","E":1,"listenKey":"{KEY}0"}}"#),
+    )
+    .await;
     let second = streams.next().await;
     assert!(second.target.contains(&format!("{KEY}1")), "{}", second.target);
-    let seen = guarded.until(|via| is_read(via, "GET /fapi/v3/positionRisk")).await;
+    let seen = guarded
+        .until(|via| is_read(via, "GET /fapi/v3/positionRisk"))
+        .await;
     let expired = position(&seen, |via| is_frame(via, "listenKeyExpired"));
     let down = position(&seen, is_down);
     let up = position(&seen, |via| *via == Via::Link(Link::Up));
@@ -327,7 +412,9 @@ async fn st_09_a_key_that_changed_is_switched_to_with_an_overlap() {
     })
     .await;
     let mut streams = Streams::start().await;
-    let mut guarded = guard(&server, &streams, 256, |config| config.keepalive = Span::from_ms(300));
+    let mut guarded = guard(&server, &streams, 256, |config| {
+        config.keepalive = Span::from_ms(300)
+    });
     let mut old = streams.next().await;
     guarded.armed().await;
     let mut new = streams.next().await;
@@ -341,7 +428,10 @@ async fn st_09_a_key_that_changed_is_switched_to_with_an_overlap() {
     assert!(!seen.iter().any(is_down), "{seen:?}");
     guarded.end().await;
     let methods: Vec<String> = server.asked().into_iter().map(|asked| asked.method).collect();
-    assert!(methods.iter().all(|method| method == "GET" || method == "POST"), "{methods:?}");
+    assert!(
+        methods.iter().all(|method| method == "GET" || method == "POST"),
+        "{methods:?}"
+    );
 }
 
 #[tokio::test]
@@ -349,12 +439,16 @@ async fn st_03_a_key_that_cannot_be_extended_is_tried_again_and_the_stream_stays
     let posts = Arc::new(AtomicUsize::new(0));
     let count = posts.clone();
     let server = Server::start(move |asked| match asked.path() {
-        "/fapi/v1/listenKey" if count.fetch_add(1, Ordering::SeqCst) == 1 => Reply::Http(500, "", String::new()),
+        "/fapi/v1/listenKey" if count.fetch_add(1, Ordering::SeqCst) == 1 => {
+            Reply::Http(500, "", String::new())
+        }
         _ => venue(asked),
     })
     .await;
     let mut streams = Streams::start().await;
-    let mut guarded = guard(&server, &streams, 4_096, |config| config.keepalive = Span::from_ms(200));
+    let mut guarded = guard(&server, &streams, 4_096, |config| {
+        config.keepalive = Span::from_ms(200)
+    });
     let mut peer = streams.next().await;
     guarded.armed().await;
     soon(async {
@@ -373,7 +467,9 @@ async fn st_03_a_key_that_cannot_be_extended_is_tried_again_and_the_stream_stays
 async fn st_10_a_connection_is_switched_before_it_gets_too_old() {
     let server = Server::start(venue).await;
     let mut streams = Streams::start().await;
-    let mut guarded = guard(&server, &streams, 256, |config| config.switch_after = Span::from_ms(500));
+    let mut guarded = guard(&server, &streams, 256, |config| {
+        config.switch_after = Span::from_ms(500)
+    });
     let _old = streams.next().await;
     guarded.armed().await;
     let mut new = streams.next().await;
@@ -407,7 +503,12 @@ async fn st_23_a_core_that_does_not_keep_pace_costs_the_connection_and_is_told()
     let mut peer = streams.next().await;
     guarded.armed().await;
     for n in 0..200 {
-        if peer.socket.send(Message::text(format!(r#"{{"e":"N{n}"}}"#))).await.is_err() {
+        if peer
+            .socket
+            .send(Message::text(format!(r#"{{"e":"N{n}"}}"#)))
+            .await
+            .is_err()
+        {
             break;
         }
     }
@@ -426,10 +527,17 @@ async fn st_07_the_core_can_have_a_connection_replaced_that_it_does_not_believe(
     let mut guarded = guard(&server, &streams, 256, |_| {});
     let _mute = streams.next().await;
     guarded.armed().await;
-    guarded.wants.send(Want::Reconnect("mute".to_owned())).await.unwrap();
+    guarded
+        .wants
+        .send(Want::Reconnect("mute".to_owned()))
+        .await
+        .unwrap();
     let _second = streams.next().await;
     let seen = guarded.until(|via| *via == Via::Link(Link::Up)).await;
-    assert!(seen.contains(&Via::Link(Link::Down("mute".to_owned()))), "{seen:?}");
+    assert!(
+        seen.contains(&Via::Link(Link::Down("mute".to_owned()))),
+        "{seen:?}"
+    );
     guarded.end().await;
 }
 
@@ -438,12 +546,16 @@ async fn st_01_the_digest_goes_on_and_a_failed_read_is_told() {
     let reads = Arc::new(AtomicUsize::new(0));
     let count = reads.clone();
     let server = Server::start(move |asked| match asked.path() {
-        "/fapi/v3/account" if count.fetch_add(1, Ordering::SeqCst) == 1 => Reply::Http(500, "", "oops".to_owned()),
+        "/fapi/v3/account" if count.fetch_add(1, Ordering::SeqCst) == 1 => {
+            Reply::Http(500, "", "oops".to_owned())
+        }
         _ => venue(asked),
     })
     .await;
     let mut streams = Streams::start().await;
-    let mut guarded = guard(&server, &streams, 4_096, |config| config.digest_interval = Span::from_ms(300));
+    let mut guarded = guard(&server, &streams, 4_096, |config| {
+        config.digest_interval = Span::from_ms(300)
+    });
     let _mute = streams.next().await;
     guarded.armed().await;
     let failed = |via: &Via| matches!(via, Via::Rest { request, status: 500, .. } if request == "GET /fapi/v3/account");
@@ -465,12 +577,25 @@ async fn marks_of_the_watched_symbols_are_subscribed_and_again_after_a_loss() {
     for _ in 0..2 {
         let mut market = streams.next().await;
         assert_eq!(market.target, "/market/ws");
-        let asked = soon(market.socket.next()).await.unwrap().unwrap().into_text().unwrap();
-        assert!(asked.contains("SUBSCRIBE") && asked.contains("btcusdt@markPrice@1s"), "{asked}");
+        let asked = soon(market.socket.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .into_text()
+            .unwrap();
+        assert!(
+            asked.contains("SUBSCRIBE") && asked.contains("btcusdt@markPrice@1s"),
+            "{asked}"
+        );
         say(&mut market, r#"{"result":null,"id":1}"#).await;
         say(&mut market, r#"{"e":"markPriceUpdate","s":"BTCUSDT"}"#).await;
         let seen = guarded.until(|via| matches!(via, Via::Market(_))).await;
-        assert_eq!(seen.last(), Some(&Via::Market(r#"{"e":"markPriceUpdate","s":"BTCUSDT"}"#.to_owned())));
+        assert_eq!(
+            seen.last(),
+            Some(&Via::Market(
+                r#"{"e":"markPriceUpdate","s":"BTCUSDT"}"#.to_owned()
+            ))
+        );
         market.socket.close(None).await.unwrap();
     }
     guarded.end().await;
