@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
@@ -353,7 +353,12 @@ impl Http {
         if url.query().unwrap_or_default() != target.split_once('?').map_or("", |(_, query)| query) {
             return Err(NoAnswer::unsent("the query is not percent-encoded"));
         }
-        let mut response = pool.request(method, url).send().await.map_err(no_answer)?;
+        let mut request = pool.request(method.clone(), url);
+        if method == Method::POST {
+            // Without it some front ends answer 411.
+            request = request.header(CONTENT_LENGTH, 0);
+        }
+        let mut response = request.send().await.map_err(no_answer)?;
         let status = response.status();
         self.heed(response.headers());
         let retry_after = response
