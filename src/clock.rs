@@ -5,9 +5,11 @@
 //! time that the core is given, that recordings carry, and that signed requests are stamped from (with the venue's
 //! offset added, [`client::Http`](crate::venue::binance::client::Http)).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 
 /// The wall clock, Unix milliseconds; may step in either direction at any time.
 #[expect(
@@ -22,13 +24,15 @@ pub fn now() -> Timestamp {
     Timestamp::from_ms(ms)
 }
 
-/// A clock that agrees with the wall at its start and never steps.
+/// A clock that agrees with the wall at its start and never goes back. Clones are the same clock.
 ///
-/// The monotonic clock stands still while the machine sleeps, so after a suspend this clock is late: see [`Clock::slip`].
-#[derive(Clone, Copy, Debug)]
+/// The monotonic clock stands still while the machine sleeps (LI-06). Whoever has a witness that time has passed
+/// unnoticed, such as the venue, says so with [`Clock::advance`].
+#[derive(Clone, Debug)]
 pub struct Clock {
     anchor: Instant,
     wall: Timestamp,
+    slept_ms: Arc<AtomicI64>,
 }
 
 impl Clock {
@@ -41,17 +45,34 @@ impl Clock {
         Clock {
             anchor: Instant::now(),
             wall: now(),
+            slept_ms: Arc::new(AtomicI64::new(0)),
         }
     }
 
     /// Unix milliseconds, never less than what an earlier call said.
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_ms(self.wall.ms().saturating_add(whole_ms(self.anchor.elapsed())))
+        let awake = whole_ms(self.anchor.elapsed());
+        Timestamp::from_ms(
+            self.wall
+                .ms()
+                .saturating_add(awake)
+                .saturating_add(self.slept().ms()),
+        )
     }
 
-    /// How far the wall clock has moved against this one since the start, in milliseconds; positive when the wall is ahead.
+    /// Moves the clock forward, because the machine slept that long.
+    pub fn advance(&self, slept: Span) {
+        self.slept_ms.fetch_add(slept.ms(), Ordering::Relaxed);
+    }
+
+    /// How long the machine has slept since the start, as far as it was told.
+    pub fn slept(&self) -> Span {
+        Span::from_ms(self.slept_ms.load(Ordering::Relaxed))
+    }
+
+    /// Wall clock minus this clock, in milliseconds.
     ///
-    /// A large value means that somebody set the wall clock, or that the machine slept (LI-06, LI-07).
+    /// A change means that somebody set the wall clock, or that the machine slept: a witness must tell which.
     pub fn slip(&self) -> i64 {
         now().ms().saturating_sub(self.now().ms())
     }
@@ -75,5 +96,15 @@ mod tests {
             assert!(last <= next);
             last = next;
         }
+    }
+
+    #[test]
+    fn li_06_a_clock_that_slept_moves_forward_for_everybody_who_has_it() {
+        let clock = Clock::start();
+        let other = clock.clone();
+        let before = other.now();
+        clock.advance(Span::from_secs(3_600));
+        assert!(Span::from_secs(3_600) <= other.now().since(before));
+        assert_eq!(other.slept(), Span::from_secs(3_600));
     }
 }

@@ -4,9 +4,8 @@
 //! a handshake. Redirects are not followed (LI-11), proxies of the environment are ignored (LI-12), and nothing is ever
 //! sent twice by this layer (OR-06): repeating is the planner's decision.
 
-use std::error::Error as _;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,7 +14,9 @@ use reqwest::{Client, Method, StatusCode, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
 use tokio_util::sync::CancellationToken;
 
+use super::answer::{Answer, NoAnswer, NoKey, head, no_answer, words};
 use super::budget::{Budget, Importance, Refusal, WEIGHT_MAX};
+use super::names::Names;
 use crate::clock::Clock;
 use crate::model::{Span, Timestamp};
 use crate::venue::binance::outcome;
@@ -43,6 +44,12 @@ const FIREWALL_PAUSE: Span = Span::from_secs(60);
 /// Silence of orders after -1015: the venue's shorter window of order counts.
 const ORDERS_PAUSE: Span = Span::from_secs(10);
 
+/// A clock that falls behind by less than this was not asleep.
+const SLEPT_MIN_MS: i64 = 2_000;
+
+/// The venue's and the wall's account of a sleep differ by less than this.
+const WITNESSES_AGREE_MS: i64 = 1_000;
+
 /// Readings of the venue's clock in one synchronisation; the one with the shortest round trip counts.
 const CLOCK_SAMPLES: usize = 3;
 
@@ -57,8 +64,6 @@ pub struct HttpConfig {
     pub connect_timeout: Span,
     /// Trading connections kept open, 2 to 4.
     pub warm: usize,
-    /// A proxy, only when the owner configured one.
-    pub proxy: Option<String>,
 }
 
 impl HttpConfig {
@@ -69,42 +74,8 @@ impl HttpConfig {
             request_timeout: Span::from_secs(3),
             connect_timeout: Span::from_secs(2),
             warm: 3,
-            proxy: None,
         }
     }
-}
-
-/// An answer of the venue.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// The body, as text.
-    pub body: String,
-    /// When it was received, by our clock.
-    pub at: Timestamp,
-}
-
-/// No answer of the venue.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{why}")]
-pub struct NoAnswer {
-    /// False only when it is certain that nothing was sent.
-    pub bytes_may_have_been_written: bool,
-    /// In words, without address, query or secret.
-    pub why: String,
-    /// When it may be tried again, by our clock, if our own budget refused it.
-    pub not_before: Option<Timestamp>,
-}
-
-/// No listenKey.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{why}")]
-pub struct NoKey {
-    /// In words, without any key.
-    pub why: String,
-    /// The venue knows us and says no: trying again soon is pointless.
-    pub refused: bool,
 }
 
 /// The connections to one venue for one API key.
@@ -115,7 +86,9 @@ pub struct Http {
     clock: Clock,
     offset_ms: AtomicI64,
     synced_at_ms: AtomicI64,
+    slip_ms: AtomicI64,
     budget: Mutex<Budget>,
+    names: Names,
 }
 
 impl Http {
@@ -123,17 +96,20 @@ impl Http {
     ///
     /// # Errors
     ///
-    /// In words, when the key cannot be a header, the proxy is malformed, or TLS cannot be set up.
+    /// In words, when the key cannot be a header, or TLS cannot be set up.
     pub fn new(config: HttpConfig, api_key: &SecretString, clock: Clock) -> Result<Http, String> {
         let mut key = HeaderValue::from_str(api_key.expose_secret())
             .map_err(|_| "the API key has characters that no key has".to_owned())?;
         key.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert("x-mbx-apikey", key);
+        let names = Names::default();
         Ok(Http {
-            reads: client(&config, &headers, true)?,
-            trades: client(&config, &headers, false)?,
+            reads: client(&config, &headers, &names, true)?,
+            trades: client(&config, &headers, &names, false)?,
+            names,
             config,
+            slip_ms: AtomicI64::new(clock.slip()),
             clock,
             offset_ms: AtomicI64::new(0),
             synced_at_ms: AtomicI64::new(i64::MIN),
@@ -142,8 +118,8 @@ impl Http {
     }
 
     /// The clock that answers are stamped with.
-    pub fn clock(&self) -> Clock {
-        self.clock
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The venue's time as far as we know it: our clock and the measured offset.
@@ -154,6 +130,10 @@ impl Http {
     /// Venue's clock minus ours, in milliseconds.
     pub fn offset_ms(&self) -> i64 {
         self.offset_ms.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
     }
 
     /// Weight used in the running minute, and the limit.
@@ -282,10 +262,38 @@ impl Http {
                 }
             }
         }
-        let (_, offset) = best.ok_or(trouble)?;
+        let (_, measured) = best.ok_or(trouble)?;
+        let offset = self.woken(measured);
         self.offset_ms.store(offset, Ordering::Relaxed);
         self.synced_at_ms.store(self.clock.now().ms(), Ordering::Relaxed);
         Ok(offset)
+    }
+
+    /// Tells a machine that slept from a wall clock that was set (LI-06, LI-07): after a sleep both the venue and the
+    /// wall are ahead of our clock by the same time. Then our clock moves, and the offset stays what it was.
+    fn woken(&self, measured: i64) -> i64 {
+        let slip = self.clock.slip();
+        let slipped = slip.saturating_sub(self.slip_ms.load(Ordering::Relaxed));
+        let jumped = measured.saturating_sub(self.offset_ms());
+        let slept = self.synced_at().is_some()
+            && SLEPT_MIN_MS <= jumped
+            && jumped.saturating_sub(slipped).abs() <= WITNESSES_AGREE_MS;
+        if slept {
+            tracing::warn!(jumped, "the machine slept: the clock moves forward");
+            self.clock.advance(Span::from_ms(jumped));
+            return self.offset_ms();
+        }
+        self.slip_ms.store(slip, Ordering::Relaxed);
+        measured
+    }
+
+    /// Whether the wall clock moved against ours since the venue's was last read: reading it again tells why.
+    pub(super) fn is_slipped(&self) -> bool {
+        let slipped = self
+            .clock
+            .slip()
+            .saturating_sub(self.slip_ms.load(Ordering::Relaxed));
+        SLEPT_MIN_MS <= slipped.abs()
     }
 
     /// When the clock was last measured; `None` before the first time.
@@ -417,79 +425,24 @@ impl Http {
     }
 }
 
-impl NoAnswer {
-    fn unsent(why: &str) -> NoAnswer {
-        NoAnswer {
-            bytes_may_have_been_written: false,
-            why: why.to_owned(),
-            not_before: None,
-        }
-    }
-
-    fn lost(why: &str) -> NoAnswer {
-        NoAnswer {
-            bytes_may_have_been_written: true,
-            why: why.to_owned(),
-            not_before: None,
-        }
-    }
-}
-
-/// The first 200 characters of a body, for messages.
-pub(super) fn head(body: &str) -> String {
-    body.chars().take(200).collect()
-}
-
-fn client(config: &HttpConfig, headers: &HeaderMap, gzip: bool) -> Result<Client, String> {
-    let mut builder = Client::builder()
+fn client(config: &HttpConfig, headers: &HeaderMap, names: &Names, gzip: bool) -> Result<Client, String> {
+    Client::builder()
         .default_headers(headers.clone())
         .user_agent(concat!("backstop/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .referer(false)
         .retry(retry::never())
         .no_proxy()
+        .dns_resolver(Arc::new(names.clone()))
         // HTTP/1.1 keeps the connections apart: one lost packet then never holds up two requests.
         .http1_only()
         .tcp_nodelay(true)
         .timeout(millis(config.request_timeout))
         .connect_timeout(millis(config.connect_timeout))
         .pool_idle_timeout(IDLE_MAX)
-        .gzip(gzip);
-    if let Some(proxy) = &config.proxy {
-        builder = builder
-            .proxy(reqwest::Proxy::all(proxy).map_err(|_| "the proxy's address is malformed".to_owned())?);
-    }
-    builder.build().map_err(words)
-}
-
-fn no_answer(error: reqwest::Error) -> NoAnswer {
-    // A failed connect wrote nothing; everything else may have.
-    NoAnswer {
-        bytes_may_have_been_written: !(error.is_connect() || error.is_builder()),
-        why: words(error),
-        not_before: None,
-    }
-}
-
-/// An error with its causes, without the address: the query carries signatures.
-fn words(error: reqwest::Error) -> String {
-    let timed_out = error.is_timeout();
-    let error = error.without_url();
-    let mut text = if timed_out {
-        "timed out: ".to_owned()
-    } else {
-        String::new()
-    };
-    text.push_str(&error.to_string());
-    let mut cause = error.source();
-    // Chains are short; the limit is for a cyclic one.
-    for _ in 0..8 {
-        let Some(inner) = cause else { break };
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
+        .gzip(gzip)
+        .build()
+        .map_err(words)
 }
 
 pub(super) fn millis(span: Span) -> Duration {

@@ -54,7 +54,7 @@ pub(super) async fn run(
                 continue;
             }
             tokio::time::sleep(millis(pause.next(http.clock().now()))).await;
-            match Socket::open(&stream::market_url(&stream_url), CONNECT_MAX).await {
+            match Socket::open(http.names(), &stream::market_url(&stream_url), CONNECT_MAX).await {
                 Ok(socket) => {
                     pause.up(http.clock().now());
                     match follow(socket, &http, &mut watched, &out).await {
@@ -115,7 +115,7 @@ async fn follow(
                         unacknowledged.remove(&id);
                     }
                     Some(Ack { refused: true, .. }) => {
-                        return Err(format!("a subscription was refused: {}", super::http::head(&frame)));
+                        return Err(format!("a subscription was refused: {}", super::answer::head(&frame)));
                     }
                     None => match out.try_send(Received { at, via: Via::Market(frame) }) {
                         Ok(()) => {}

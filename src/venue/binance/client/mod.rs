@@ -4,13 +4,16 @@
 //! API key, a signature or the listenKey. What is received goes to the core as [`Received`](crate::venue::Received),
 //! in order, and is understood elsewhere.
 
-mod answers;
+mod answer;
 mod budget;
+mod connect;
 mod http;
 mod market;
+mod names;
 mod pause;
 mod permissions;
 mod reads;
+mod round;
 mod session;
 mod socket;
 #[cfg(test)]
@@ -19,9 +22,10 @@ pub(crate) mod testing;
 mod tests;
 mod url;
 
-pub(crate) use answers::clock_is_off;
+pub use answer::{Answer, NoAnswer, NoKey};
 pub use budget::{Importance, WEIGHT_MAX};
-pub use http::{Answer, Http, HttpConfig, NoAnswer, NoKey, RECV_WINDOW_MS};
+pub use http::{Http, HttpConfig, RECV_WINDOW_MS};
 pub use permissions::{Permissions, permissions};
+pub(crate) use round::clock_is_off;
 pub use session::{SessionConfig, Want, run};
 pub use url::check_urls;

@@ -4,8 +4,9 @@
 
 use serde::Deserialize;
 
+use super::answer::head;
 use super::budget::Importance;
-use super::http::{Http, head};
+use super::http::Http;
 use crate::venue::binance::request::Read;
 use crate::venue::binance::sign::ReadSigner;
 

@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
@@ -20,11 +19,13 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::answers::{Finished, perform};
+use super::answer::NoKey;
+use super::connect::{NotOpened, Opened, open, scrub};
 use super::http::{Http, millis};
 use super::market;
 use super::pause::Pause;
 use super::reads::{Kind, Reads, SNAPSHOT};
+use super::round::{Finished, perform};
 use super::socket::Socket;
 use crate::event::Link;
 use crate::model::{Span, Symbol, Timestamp};
@@ -47,10 +48,6 @@ const KEEP_AGAIN: Span = Span::from_secs(5);
 
 /// Pause after the venue refused our key at connect (ST-25).
 const REFUSED_PAUSE: Span = Span::from_secs(60);
-
-/// Deadlines of the phases of a connect (ST-14): together under 10 s.
-const KEY_MAX: Duration = Duration::from_secs(3);
-const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// Transfers are read again from this long before a gap, because the venue lists them late.
 const TRANSFERS_SLACK: Span = Span::from_secs(120);
@@ -123,14 +120,18 @@ pub async fn run(
     ));
     let market = AbortOnDropHandle::new(market);
     let work = async {
-        if let Err(why) = http.sync_clock(&reader).await {
-            tracing::warn!(why, "the venue's clock could not be read");
-        }
+        let synced = http.sync_clock(&reader).await;
         let now = http.clock().now();
+        let mut reads = Reads::new(config.digest_interval, now);
+        if let Err(why) = synced {
+            tracing::warn!(why, "the venue's clock could not be read");
+            reads.ask(Kind::Clock, now);
+        }
         let start = http.timestamp().ms().saturating_sub(TRANSFERS_SLACK.ms());
         let mut session = Session {
             transfers_since: config.transfers_since.unwrap_or(Timestamp::from_ms(start)),
-            reads: Reads::new(config.digest_interval, now),
+            reads,
+            slept: http.clock().slept(),
             jobs: JoinSet::new(),
             running: BTreeMap::new(),
             epoch: 0,
@@ -159,9 +160,6 @@ pub async fn run(
     }
 }
 
-/// A fresh connection and its key.
-type Opened = Result<(Box<Socket>, String), NotOpened>;
-
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 struct Session {
@@ -180,8 +178,10 @@ struct Session {
     retiring: Option<(Box<Socket>, String, Timestamp)>,
     opening: Option<Boxed<Opened>>,
     open_at: Option<Timestamp>,
-    keeping: Option<Boxed<Result<String, super::http::NoKey>>>,
+    keeping: Option<Boxed<Result<String, NoKey>>>,
     pause: Pause,
+    /// How long the machine had slept when we last looked.
+    slept: Span,
     transfers_since: Timestamp,
 }
 
@@ -195,16 +195,11 @@ struct Live {
     held: Option<(Vec<Received>, Timestamp)>,
 }
 
-struct NotOpened {
-    why: String,
-    refused: bool,
-}
-
 enum Step {
     Frame(Result<String, String>),
     OldFrame(Result<String, String>),
     Opened(Opened),
-    Kept(Result<String, super::http::NoKey>),
+    Kept(Result<String, NoKey>),
     Finished(u64, Finished),
     Broken,
     Want(Want),
@@ -244,6 +239,9 @@ impl Session {
         }
         if self.retiring.as_ref().is_some_and(|(_, _, until)| *until <= now) {
             self.retiring = None;
+        }
+        if self.http.is_slipped() {
+            self.reads.ask(Kind::Clock, now);
         }
         for kind in self.reads.start(now) {
             let (http, reader, since) = (self.http.clone(), self.reader.clone(), self.transfers_since);
@@ -454,7 +452,7 @@ impl Session {
         self.tell(Received { at: now, via }).await
     }
 
-    fn kept(&mut self, kept: Result<String, super::http::NoKey>, now: Timestamp) {
+    fn kept(&mut self, kept: Result<String, NoKey>, now: Timestamp) {
         self.keeping = None;
         let Some(live) = &mut self.live else { return };
         match kept {
@@ -487,6 +485,11 @@ impl Session {
         self.reads.ended(kind, well, not_before, now);
         if clock_is_off {
             self.reads.ask(Kind::Clock, now);
+        }
+        if self.slept != self.http.clock().slept() {
+            // Whatever was said meanwhile was said to nobody (LI-06).
+            self.slept = self.http.clock().slept();
+            self.lost("the machine slept", now).await?;
         }
         if kind == Kind::Transfers && well {
             // The next reading overlaps this one; the core knows transfers by their id.
@@ -545,39 +548,4 @@ async fn poll<T>(slot: &mut Option<Boxed<T>>) -> T {
         Some(future) => future.await,
         None => pending().await,
     }
-}
-
-/// The key, then the socket, each within its deadline.
-async fn open(http: Arc<Http>, stream_url: String) -> Opened {
-    let key = tokio::time::timeout(KEY_MAX, http.keep_key()).await;
-    let key = match key {
-        Ok(Ok(key)) => key,
-        Ok(Err(not)) => {
-            return Err(NotOpened {
-                why: not.why,
-                refused: not.refused,
-            });
-        }
-        Err(_) => {
-            return Err(NotOpened {
-                why: "listenKey: no answer in time".to_owned(),
-                refused: false,
-            });
-        }
-    };
-    match Socket::open(&stream::private_url(&stream_url, &key), CONNECT_MAX).await {
-        Ok(socket) => Ok((Box::new(socket), key)),
-        Err(why) => Err(NotOpened {
-            why: scrub(why, &key),
-            refused: false,
-        }),
-    }
-}
-
-/// The text without the listenKey, which is a bearer credential (SE-01).
-fn scrub(text: String, key: &str) -> String {
-    if key.is_empty() || !text.contains(key) {
-        return text;
-    }
-    text.replace(key, "REDACTED")
 }

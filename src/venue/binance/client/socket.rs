@@ -14,6 +14,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
+use super::names::Names;
+
 /// A longer message ends the connection (ST-26); the largest real one, an array of all marks, is about 200 kB.
 const MESSAGE_MAX: usize = 16 * 1024 * 1024;
 
@@ -32,8 +34,8 @@ impl Socket {
     /// # Errors
     ///
     /// In words, without the address: it carries the listenKey.
-    pub(super) async fn open(url: &str, deadline: Duration) -> Result<Socket, String> {
-        tokio::time::timeout(deadline, connect(url))
+    pub(super) async fn open(names: &Names, url: &str, deadline: Duration) -> Result<Socket, String> {
+        tokio::time::timeout(deadline, connect(names, url))
             .await
             .map_err(|_| format!("no connection within {} ms", deadline.as_millis()))?
     }
@@ -73,7 +75,7 @@ impl Socket {
     }
 }
 
-async fn connect(url: &str) -> Result<Socket, String> {
+async fn connect(names: &Names, url: &str) -> Result<Socket, String> {
     let request = url.into_client_request().map_err(|error| words(&error))?;
     let uri = request.uri();
     let host = uri.host().ok_or("the stream address has no host")?;
@@ -81,8 +83,8 @@ async fn connect(url: &str) -> Result<Socket, String> {
     let port = uri
         .port_u16()
         .unwrap_or(if uri.scheme_str() == Some("ws") { 80 } else { 443 });
-    // Looked up anew for each connection; every address of the name is tried in turn (LI-08).
-    let tcp = TcpStream::connect((host.as_str(), port))
+    let tcp = names
+        .connect(&host, port)
         .await
         .map_err(|error| error.to_string())?;
     tcp.set_nodelay(true).map_err(|error| error.to_string())?;

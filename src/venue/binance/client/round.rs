@@ -3,10 +3,13 @@
 use super::budget::Importance;
 use super::http::Http;
 use super::reads::Kind;
-use crate::model::Timestamp;
+use crate::model::{Span, Timestamp};
 use crate::venue::binance::request::Read;
 use crate::venue::binance::sign::ReadSigner;
 use crate::venue::{Received, Via};
+
+/// Pause after the venue refused the key.
+const REFUSED_PAUSE: Span = Span::from_secs(10);
 
 /// What became of a round.
 pub(super) struct Finished {
@@ -70,6 +73,10 @@ pub(super) async fn perform(
                 (0, none.why, http.clock().now())
             }
         };
+        if status == 401 {
+            // The key is refused: that changes by hand, not by asking (LI-09).
+            finished.not_before = finished.not_before.max(Some(at.after(REFUSED_PAUSE)));
+        }
         finished.well &= status == 200;
         finished.clock_is_off |= status != 200 && clock_is_off(&body);
         if status == 200 && kind == Kind::Rules {
