@@ -1,1 +1,394 @@
+//! Tests over `fixtures/frames`: every shape that the venue sends is read as what it is.
 
+use super::request::{Mutation, Read};
+use super::session::Session;
+use super::{outcome, stream};
+use crate::event::{Event, Input, Link, Outcome, Reading, Reason};
+use crate::model::{ClientOrderId, Intent, Leg, OrderId, Pricing, ReduceOrder, Store, Symbol, Timestamp};
+use crate::venue::{Received, Via};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+const NOW: Timestamp = Timestamp::from_ms(1_795_000_010_000);
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/frames")
+}
+
+pub(super) fn fixture(name: &str) -> String {
+    let text = std::fs::read_to_string(folder().join(format!("{name}.json"))).unwrap();
+    text.trim_end().to_owned()
+}
+
+fn names() -> BTreeSet<String> {
+    std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| name.strip_suffix(".json").map(str::to_owned))
+        .collect()
+}
+
+pub(super) fn rest(request: &str, status: u16, body: &str) -> Received {
+    let (request, body) = (request.to_owned(), body.to_owned());
+    Received {
+        at: NOW,
+        via: Via::Rest {
+            request,
+            status,
+            body,
+        },
+    }
+}
+
+pub(super) fn events(session: &mut Session, received: &Received) -> Vec<Event> {
+    session
+        .take(received)
+        .into_iter()
+        .map(|input| match input {
+            Input::Venue(event) => event,
+            other => panic!("a venue says events, not {other:?}"),
+        })
+        .collect()
+}
+
+pub(super) fn reduce() -> Mutation {
+    let [held, step] = ["0.25", "0.001"].map(|text| text.parse().unwrap());
+    let leg = Leg::both(Symbol::new("BTCUSDT").unwrap());
+    let id = ClientOrderId::new("bs-7f3a-001").unwrap();
+    let order = ReduceOrder::against(id, leg, held, held, step, Pricing::Market).unwrap();
+    Mutation::from_intent(&Intent::Reduce(order))
+}
+
+pub(super) fn cancel(store: Store) -> Mutation {
+    let symbol = Symbol::new("BTCUSDT").unwrap();
+    Mutation::from_intent(&Intent::Cancel(OrderId { store, symbol, id: 7 }))
+}
+
+/// What a file is received as.
+fn received(name: &str) -> Option<Received> {
+    let text = fixture(name);
+    let (class, shape) = name.split_once('-').unwrap();
+    let read = match shape {
+        "account" => Read::account(),
+        "position-risk" => Read::position_risk(),
+        "account-config" => Read::account_config(),
+        "symbol-config" => Read::symbol_config(),
+        "exchange-info" => Read::exchange_info(),
+        "leverage-bracket" | "leverage-bracket-one" => Read::leverage_bracket(),
+        "open-orders" => Read::open_orders(),
+        "open-algo-orders" => Read::open_algo_orders(),
+        "asset-index" => Read::asset_index(),
+        "income" => Read::transfers(NOW),
+        _ => Read::time(),
+    };
+    let via = match class {
+        "private" => Via::Private(text),
+        "market" => Via::Market(text),
+        "rest" => {
+            return Some(rest(
+                &read.line(),
+                if shape == "error" { 429 } else { 200 },
+                &text,
+            ));
+        }
+        _ => return None,
+    };
+    Some(Received { at: NOW, via })
+}
+
+/// An event in a few words.
+pub(super) fn kind(event: &Event) -> String {
+    match event {
+        Event::Link(Link::Down(why)) => format!("down: {why}"),
+        Event::Link(Link::Up) => "up".into(),
+        Event::Account(update) => format!(
+            "account {} {}+{}",
+            match &update.reason {
+                Reason::External => "external",
+                Reason::Internal => "internal",
+                Reason::Profit => "profit",
+                Reason::Unclassified(_) => "unclassified",
+            },
+            update.balances.len(),
+            update.positions.len()
+        ),
+        Event::Order(order) => format!("{:?} order {:?} {:?}", order.id.store, order.kind, order.status),
+        Event::MarginCall(call) => format!("margin call {}", call.positions.len()),
+        Event::SettingsChanged => "settings changed".into(),
+        Event::Marks(marks) => format!("marks {}", marks.len()),
+        Event::Holdings(all) => format!("holdings {}+{}", all.balances.len(), all.positions.len()),
+        Event::OpenOrders(store, orders) => format!("open {store:?} {}", orders.len()),
+        Event::Settings(_) => "settings".into(),
+        Event::MarginTypes(all) => format!("margin types {}", all.len()),
+        Event::Rules(all) => format!("rules {}", all.len()),
+        Event::Tiers(all) => format!("tiers {}", all.len()),
+        Event::AssetIndexes(all) => format!("indexes {}", all.len()),
+        Event::Transfers(all) => format!("transfers {}", all.len()),
+        Event::FillHint(symbol) => format!("fill {symbol}"),
+        Event::ReadFailed(reading) => format!("failed {reading:?}"),
+        Event::Unknown(what) => format!("unknown: {what}"),
+    }
+}
+
+#[test]
+fn every_fixture_is_read_as_what_it_is() {
+    let expected: &[(&str, &[&str])] = &[
+        ("market-mark-price", &["marks 1"]),
+        ("market-mark-price-array", &["marks 2"]),
+        ("market-mark-price-wrapped", &["marks 1"]),
+        ("market-refused", &["unknown: the stream refused a request"]),
+        ("market-subscribed", &[]),
+        ("private-account-config-update-assets", &["settings changed"]),
+        ("private-account-config-update-leverage", &["settings changed"]),
+        (
+            "private-account-update-deposit-wrapped",
+            &["account external 1+0"],
+        ),
+        ("private-account-update-funding", &["account profit 1+0"]),
+        ("private-account-update-hedge-flat", &["account profit 1+2"]),
+        ("private-account-update-order", &["account profit 1+1"]),
+        (
+            "private-algo-update-finished",
+            &["Conditional order TakeProfit Filled"],
+        ),
+        ("private-algo-update-new", &["Conditional order Stop New"]),
+        (
+            "private-conditional-order-trigger-reject",
+            &["unknown: CONDITIONAL_ORDER_TRIGGER_REJECT"],
+        ),
+        ("private-listen-key-expired", &["down: listenKey expired"]),
+        (
+            "private-listen-key-expired-text-time",
+            &["down: listenKey expired"],
+        ),
+        ("private-margin-call", &["margin call 1"]),
+        (
+            "private-order-trade-update-filled",
+            &["Regular order Market Filled"],
+        ),
+        (
+            "private-order-trade-update-liquidation",
+            &["Regular order Liquidation New"],
+        ),
+        ("private-order-trade-update-new", &["Regular order Limit New"]),
+        ("private-strategy-update", &["unknown: STRATEGY_UPDATE"]),
+        ("private-trade-lite", &["fill BTCUSDT"]),
+        ("rest-account", &[]),
+        ("rest-account-config", &["settings"]),
+        ("rest-asset-index", &["indexes 2"]),
+        ("rest-error", &[]),
+        ("rest-exchange-info", &["rules 3"]),
+        ("rest-income", &["transfers 2"]),
+        ("rest-leverage-bracket", &["tiers 2"]),
+        ("rest-leverage-bracket-one", &["tiers 1"]),
+        ("rest-open-algo-orders", &["open Conditional 1"]),
+        ("rest-open-orders", &["open Regular 1"]),
+        ("rest-position-risk", &[]),
+        ("rest-symbol-config", &["margin types 2"]),
+        ("rest-time", &[]),
+    ];
+    let mut listed = BTreeSet::new();
+    for (name, kinds) in expected {
+        let got: Vec<String> = events(&mut Session::new(), &received(name).unwrap())
+            .iter()
+            .map(kind)
+            .collect();
+        assert_eq!(&got, kinds, "{name}");
+        listed.insert((*name).to_owned());
+    }
+    let received: BTreeSet<String> = names()
+        .into_iter()
+        .filter(|n| !n.starts_with("answer-"))
+        .collect();
+    assert_eq!(listed, received);
+}
+
+#[test]
+fn every_answer_fixture_is_an_outcome() {
+    for (name, mutation, expected) in [
+        ("answer-order-result", reduce(), "accepted, executed 0.25, over"),
+        ("answer-order-refused", reduce(), "refused -2022"),
+        ("answer-cancel-order", cancel(Store::Regular), "accepted"),
+        ("answer-cancel-algo", cancel(Store::Conditional), "accepted"),
+        (
+            "answer-cancel-all",
+            Mutation::from_intent(&Intent::CancelAll(Symbol::new("BTCUSDT").unwrap())),
+            "accepted",
+        ),
+    ] {
+        let status = if name.ends_with("refused") { 400 } else { 200 };
+        let got = match outcome::classify(&mutation, status, &fixture(name)) {
+            Outcome::Accepted(None) => "accepted".to_owned(),
+            Outcome::Accepted(Some(report)) => format!(
+                "accepted, executed {}, {}",
+                report.executed,
+                if report.terminal { "over" } else { "alive" }
+            ),
+            Outcome::Rejected(rejection) => format!("refused {}", rejection.code),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(got, expected, "{name}");
+    }
+    assert!(stream::listen_key(&fixture("answer-listen-key")).is_some());
+}
+
+#[test]
+fn every_fixture_names_its_source() {
+    let sources = std::fs::read_to_string(folder().join("SOURCES.md")).unwrap();
+    let listed: BTreeSet<String> = sources
+        .lines()
+        .filter_map(|line| {
+            let (name, rest) = line.strip_prefix("| `")?.split_once(".json` | ")?;
+            assert!(rest.contains("https://developers.binance.com/"), "{line}");
+            Some(name.to_owned())
+        })
+        .collect();
+    assert_eq!(listed, names());
+}
+
+#[test]
+fn mo_12_anything_but_a_complete_valid_list_is_a_failed_read() {
+    let bodies = [
+        "null",
+        "",
+        "\"\"",
+        "{}",
+        "{\"code\":-1000,\"msg\":\"An unknown error\"}",
+        "<html>",
+        "[{}]",
+        "[1]",
+        "[[],[]]",
+    ];
+    for read in [
+        Read::account(),
+        Read::position_risk(),
+        Read::open_orders(),
+        Read::open_algo_orders(),
+    ] {
+        for body in bodies {
+            let got = events(&mut Session::new(), &rest(&read.line(), 200, body));
+            assert!(
+                matches!(got[..], [Event::ReadFailed(_)]),
+                "{} {body}: {got:?}",
+                read.line()
+            );
+        }
+        for status in [0, 302, 400, 429, 503] {
+            let got = events(&mut Session::new(), &rest(&read.line(), status, "[]"));
+            assert!(
+                matches!(got[..], [Event::ReadFailed(_)]),
+                "{} {status}: {got:?}",
+                read.line()
+            );
+        }
+    }
+    let got = events(&mut Session::new(), &rest(&Read::open_orders().line(), 200, "[]"));
+    assert_eq!(got, [Event::OpenOrders(Store::Regular, Vec::new())]);
+}
+
+#[test]
+fn pa_12_deep_and_wide_texts_are_refused_within_limits() {
+    let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+    let deep_field = format!("{{\"e\":\"ACCOUNT_UPDATE\",\"T\":1,\"a\":{deep}}}");
+    let wide = format!("[{}1]", "1,".repeat(999_999));
+    for text in [&deep, &deep_field, &wide] {
+        for via in [Via::Private(text.clone()), Via::Market(text.clone())] {
+            let got = events(&mut Session::new(), &Received { at: NOW, via });
+            assert!(
+                got.iter()
+                    .all(|event| matches!(event, Event::Unknown(why) if why.len() < 200)),
+                "{} bytes",
+                text.len()
+            );
+        }
+        let got = events(
+            &mut Session::new(),
+            &rest(&Read::position_risk().line(), 200, text),
+        );
+        assert_eq!(got, [Event::ReadFailed(Reading::Holdings)]);
+    }
+}
+
+/// A fixture with one byte changed, cut off, or doubled.
+fn mutated() -> impl Strategy<Value = (String, String)> {
+    let all: Vec<String> = names().into_iter().collect();
+    (
+        prop::sample::select(all),
+        any::<prop::sample::Index>(),
+        any::<u8>(),
+        0..4_u8,
+    )
+        .prop_map(|(name, at, byte, how)| {
+            let mut bytes = fixture(&name).into_bytes();
+            let i = at.index(bytes.len());
+            match how {
+                0 => bytes[i] = byte,
+                1 => bytes.truncate(i),
+                2 => bytes.insert(i, byte),
+                _ => bytes.extend_from_within(i..),
+            }
+            (name, String::from_utf8_lossy(&bytes).into_owned())
+        })
+}
+
+/// Everything that reads text from outside.
+fn read_everywhere(text: &str) {
+    let mut session = Session::new();
+    for via in [Via::Private(text.to_owned()), Via::Market(text.to_owned())] {
+        session.take(&Received { at: NOW, via });
+    }
+    for read in [
+        Read::account(),
+        Read::position_risk(),
+        Read::account_config(),
+        Read::symbol_config(),
+        Read::exchange_info(),
+        Read::leverage_bracket(),
+        Read::open_orders(),
+        Read::open_algo_orders(),
+        Read::asset_index(),
+        Read::transfers(NOW),
+    ] {
+        session.take(&rest(&read.line(), 200, text));
+    }
+    for status in [0, 200, 204, 302, 400, 401, 403, 408, 418, 429, 500, 503] {
+        for mutation in [reduce(), cancel(Store::Regular), cancel(Store::Conditional)] {
+            outcome::classify(&mutation, status, text);
+        }
+        outcome::queried(status, text);
+        outcome::retry_after(status, Some(text), text, NOW);
+    }
+    stream::is_key_expired(text);
+    stream::listen_key(text);
+    stream::server_time(text);
+    session.take(&rest(text, 200, text));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn no_text_makes_a_reader_panic(text in ".{0,200}") {
+        read_everywhere(&text);
+    }
+
+    #[test]
+    fn no_damaged_fixture_makes_a_reader_panic((_, text) in mutated()) {
+        read_everywhere(&text);
+    }
+
+    #[test]
+    fn mo_12_no_damaged_answer_says_that_there_is_nothing((name, text) in mutated()) {
+        let shape = match name.as_str() {
+            "rest-open-orders" => Read::open_orders(),
+            "rest-open-algo-orders" => Read::open_algo_orders(),
+            _ => return Ok(()),
+        };
+        for event in events(&mut Session::new(), &rest(&shape.line(), 200, &text)) {
+            if let Event::OpenOrders(_, orders) = event {
+                prop_assert_eq!(orders.len(), 1);
+            }
+        }
+    }
+}

@@ -122,3 +122,189 @@ fn reading(request: &str) -> Option<(&str, Reading)> {
     };
     Some((path, reading))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Link;
+    use crate::model::{MarginType, PositionSide};
+    use crate::venue::binance::fixtures::{events, fixture, rest};
+
+    const ACCOUNT: &str = "GET /fapi/v3/account";
+    const RISK: &str = "GET /fapi/v3/positionRisk";
+
+    fn later(received: Received, ms: i64) -> Received {
+        Received {
+            at: received.at.after(Span::from_ms(ms)),
+            ..received
+        }
+    }
+
+    fn account() -> Received {
+        rest(ACCOUNT, 200, &fixture("rest-account"))
+    }
+
+    fn risk() -> Received {
+        rest(RISK, 200, &fixture("rest-position-risk"))
+    }
+
+    #[test]
+    fn the_later_of_two_reads_completes_the_holdings() {
+        for pair in [[account(), risk()], [risk(), account()]] {
+            let mut session = Session::new();
+            assert_eq!(events(&mut session, &pair[0]), []);
+            let got = events(&mut session, &later(pair[1].clone(), 2_900));
+            let [Event::Holdings(all)] = &got[..] else {
+                panic!("{got:?}");
+            };
+            let [(asset, balance)] = &all.balances[..] else {
+                panic!("{all:?}");
+            };
+            assert_eq!(
+                (asset.as_str(), balance.wallet.to_string()),
+                ("USDT", "9988.927".into())
+            );
+            let [(leg, position)] = &all.positions[..] else {
+                panic!("{all:?}");
+            };
+            assert_eq!(
+                (leg.to_string().as_str(), leg.side),
+                ("BTCUSDT", PositionSide::Both)
+            );
+            assert_eq!(position.amount.to_string(), "0.25");
+            assert_eq!(
+                position.entry.map(|price| price.to_string()).as_deref(),
+                Some("62000")
+            );
+            assert_eq!((position.margin, position.at.ms()), (None, 1_795_000_000_101));
+            assert_eq!(all.marks[0].price.to_string(), "61980.36");
+            // The pair is used up.
+            assert_eq!(events(&mut session, &pair[1]), []);
+        }
+    }
+
+    #[test]
+    fn mo_10_halves_that_disagree_are_a_failed_read() {
+        let torn = |body: &str, from: &str, to: &str| rest(RISK, 200, &body.replace(from, to));
+        let body = fixture("rest-position-risk");
+        let failed = [Event::ReadFailed(Reading::Holdings)];
+        for (name, second) in [
+            ("another amount", torn(&body, "\"0.250\"", "\"0.251\"")),
+            ("another sign", torn(&body, "\"0.250\"", "\"-0.250\"")),
+            ("another leg", torn(&body, "\"BOTH\"", "\"LONG\"")),
+            ("another symbol", torn(&body, "BTCUSDT", "ETHUSDT")),
+            (
+                "empty although the account holds something",
+                rest(RISK, 200, "[]"),
+            ),
+            (
+                "a leg named twice",
+                rest(RISK, 200, &format!("{},{}", &body[..body.len() - 1], &body[1..])),
+            ),
+            ("unreadable", rest(RISK, 200, "null")),
+            ("refused", rest(RISK, 429, "")),
+            ("no answer", rest(RISK, 0, "timeout")),
+        ] {
+            let mut session = Session::new();
+            events(&mut session, &account());
+            assert_eq!(events(&mut session, &second), failed, "{name}");
+            // Nothing of the failed pair is left over.
+            assert_eq!(events(&mut session, &risk()), [], "{name}");
+        }
+    }
+
+    #[test]
+    fn mo_12_an_empty_risk_list_counts_when_the_account_agrees() {
+        let flat = fixture("rest-account").replace("\"0.250\"", "\"0.000\"");
+        let mut session = Session::new();
+        events(&mut session, &rest(ACCOUNT, 200, &flat));
+        let got = events(&mut session, &rest(RISK, 200, "[]"));
+        assert!(
+            matches!(&got[..], [Event::Holdings(all)] if all.positions.is_empty()),
+            "{got:?}"
+        );
+    }
+
+    #[test]
+    fn halves_far_apart_are_not_paired() {
+        let mut session = Session::new();
+        assert_eq!(events(&mut session, &account()), []);
+        assert_eq!(events(&mut session, &later(risk(), 4_001)), []);
+        let got = events(&mut session, &later(account(), 4_100));
+        assert!(matches!(got[..], [Event::Holdings(_)]), "{got:?}");
+    }
+
+    #[test]
+    fn mo_11_a_position_without_margin_entry_or_mark_is_still_a_position() {
+        let body = fixture("rest-position-risk")
+            .replace("\"62000.0\"", "\"0.0\"")
+            .replace("\"61980.36\"", "\"0\"");
+        let mut session = Session::new();
+        events(&mut session, &account());
+        let got = events(&mut session, &rest(RISK, 200, &body));
+        let [Event::Holdings(all)] = &got[..] else {
+            panic!("{got:?}");
+        };
+        assert_eq!((all.positions[0].1.entry, all.marks.len()), (None, 0));
+    }
+
+    #[test]
+    fn an_isolated_position_is_known_by_its_wallet_or_margin() {
+        for field in ["isolatedWallet", "isolatedMargin"] {
+            let body = fixture("rest-position-risk")
+                .replace(&format!("\"{field}\":\"0\""), &format!("\"{field}\":\"7\""));
+            let mut session = Session::new();
+            events(&mut session, &account());
+            let got = events(&mut session, &rest(RISK, 200, &body));
+            let [Event::Holdings(all)] = &got[..] else {
+                panic!("{got:?}");
+            };
+            assert_eq!(all.positions[0].1.margin, Some(MarginType::Isolated), "{field}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_account_is_no_input() {
+        for request in [
+            "POST /fapi/v1/order?symbol=BTCUSDT",
+            "DELETE /fapi/v1/allOpenOrders?symbol=BTCUSDT",
+            "POST /fapi/v1/listenKey",
+            "GET /fapi/v1/time",
+            "GET /fapi/v1/order?symbol=BTCUSDT&origClientOrderId=bs-1",
+            "GET /fapi/v1/openOrders?symbol=BTCUSDT",
+            "GET /fapi/v3/positionRisk?symbol=BTCUSDT",
+            "GET /sapi/v1/account/apiRestrictions",
+            "",
+            "GET ",
+        ] {
+            for (status, body) in [(200, "[]"), (503, "")] {
+                assert_eq!(
+                    events(&mut Session::new(), &rest(request, status, body)),
+                    [],
+                    "{request}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn links_pass_and_huge_texts_do_not() {
+        let mut session = Session::new();
+        let at = Timestamp::from_ms(1);
+        for link in [Link::Up, Link::Down("closed".into())] {
+            let via = Via::Link(link.clone());
+            assert_eq!(events(&mut session, &Received { at, via }), [Event::Link(link)]);
+        }
+        let huge = " ".repeat(TEXT_LEN_MAX + 1);
+        let got = events(
+            &mut session,
+            &rest("GET /fapi/v1/openOrders", 200, &(huge.clone() + "[]")),
+        );
+        assert_eq!(got, [Event::ReadFailed(Reading::OpenOrders(Store::Regular))]);
+        let via = Via::Private(huge);
+        assert_eq!(
+            events(&mut session, &Received { at, via }),
+            [Event::Unknown("unreadable frame: 8388609 bytes".into())]
+        );
+    }
+}

@@ -23,6 +23,19 @@ impl fmt::Display for Bad {
     }
 }
 
+/// Reads an object. Left to itself the parser would also take an array for one, by position.
+///
+/// # Errors
+///
+/// Whatever keeps the text from being an object of this shape.
+pub(super) fn object<'a, T: Deserialize<'a>>(text: &'a str) -> serde_json::Result<T> {
+    if text.trim_start().starts_with('{') {
+        serde_json::from_str(text)
+    } else {
+        Err(serde::de::Error::custom("not an object"))
+    }
+}
+
 /// A string.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]

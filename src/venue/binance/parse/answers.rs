@@ -37,7 +37,7 @@ pub(in crate::venue::binance) struct RiskHalf {
 
 /// Balances and amounts of an account answer; `None` when any part of it cannot be read.
 pub(in crate::venue::binance) fn account(body: &str) -> Option<AccountHalf> {
-    let account: wire::Account<'_> = serde_json::from_str(body).ok()?;
+    let account: wire::Account<'_> = wire::object(body).ok()?;
     let mut balances = BTreeMap::new();
     for row in &account.assets {
         let balance = Balance {
@@ -131,7 +131,7 @@ pub(in crate::venue::binance) fn single(reading: Reading, body: &str) -> Vec<Eve
         }
         Reading::Settings => settings(body).map(|settings| vec![Event::Settings(settings)]),
         Reading::MarginTypes => table(body, margin_row).map(|types| vec![Event::MarginTypes(types)]),
-        Reading::Rules => serde_json::from_str::<wire::ExchangeInfo<'_>>(body)
+        Reading::Rules => wire::object::<wire::ExchangeInfo<'_>>(body)
             .ok()
             .and_then(|info| some_of(&info.symbols, instrument))
             .map(|rules| vec![Event::Rules(rules)]),
@@ -151,8 +151,10 @@ fn whole<'a, W: Deserialize<'a>, T>(
     body: &'a str,
     translate: impl Fn(W) -> Result<T, Bad>,
 ) -> Option<Vec<T>> {
-    let rows: Vec<W> = serde_json::from_str(body).ok()?;
-    rows.into_iter().map(|row| translate(row).ok()).collect()
+    let rows: Vec<&RawValue> = serde_json::from_str(body).ok()?;
+    rows.into_iter()
+        .map(|row| element(row, "element").and_then(&translate).ok())
+        .collect()
 }
 
 /// The readable rows of a table, which may come as a single object; `None` when there are none.
@@ -234,7 +236,7 @@ fn open_algo_order(row: wire::AlgoRow<'_>) -> Result<Order, Bad> {
 }
 
 fn settings(body: &str) -> Option<Settings> {
-    let config: wire::AccountConfig = serde_json::from_str(body).ok()?;
+    let config: wire::AccountConfig = wire::object(body).ok()?;
     Some(Settings {
         mode: if config.dual_side_position {
             PositionMode::Hedge
@@ -382,5 +384,239 @@ fn transfer(row: wire::IncomeRow<'_>) -> Result<Option<Transfer>, Bad> {
             }))
         }
         _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::venue::binance::fixtures::{fixture, kind};
+
+    fn kinds(reading: Reading, body: &str) -> Vec<String> {
+        single(reading, body).iter().map(kind).collect()
+    }
+
+    fn rules(body: &str) -> Vec<Instrument> {
+        match &single(Reading::Rules, body)[..] {
+            [Event::Rules(rules)] => rules.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn rules_are_those_that_an_order_is_cut_by() {
+        let all = rules(&fixture("rest-exchange-info"));
+        let [btc, dated, stock] = &all[..] else {
+            panic!("{all:?}");
+        };
+        let text = |value: Qty| value.to_string();
+        assert_eq!(btc.tick.to_string(), "0.10");
+        assert_eq!(
+            [btc.lot.min, btc.lot.max, btc.lot.step].map(text),
+            ["0.001", "1000", "0.001"]
+        );
+        assert_eq!(btc.market_lot.ceiling().map(text).as_deref(), Some("120"));
+        assert_eq!(btc.min_notional.to_string(), "50");
+        let band = btc.band.unwrap();
+        assert_eq!([band.up, band.down].map(|r| r.to_string()), ["1.05", "0.95"]);
+        assert_eq!(btc.market_bound.map(|r| r.to_string()).as_deref(), Some("0.05"));
+        assert_eq!(
+            [btc.status, dated.status, stock.status],
+            [
+                TradingStatus::Trading,
+                TradingStatus::Other,
+                TradingStatus::Trading
+            ]
+        );
+        assert_eq!(
+            [dated, stock].map(|i| i.symbol.as_str()),
+            ["BTCUSDT_260327", "TSLAUSDT"]
+        );
+    }
+
+    #[test]
+    fn pa_02_one_bad_symbol_does_not_spoil_the_rules() {
+        let body = fixture("rest-exchange-info");
+        for (from, to) in [
+            (r#""tickSize":"0.10""#, r#""tickSize":"""#),
+            (r#""tickSize":"0.10""#, r#""tickSize":"-1""#),
+            (
+                r#""filterType":"MARKET_LOT_SIZE","minQty":"0.001","maxQty":"120""#,
+                r#""filterType":"NEW_FILTER""#,
+            ),
+            (r#""maxQty":"120""#, r#""maxQty":"-120""#),
+            (r#""maxQty":"120""#, r#""maxQty":"1e14""#),
+            (r#""symbol":"BTCUSDT","#, ""),
+            (r#""multiplierUp":"1.0500""#, r#""multiplierUp":"-1""#),
+        ] {
+            assert!(body.contains(from), "{from}");
+            let left = rules(&body.replacen(from, to, 1));
+            assert_eq!(left.len(), 2, "{to}");
+        }
+        for body in [
+            r#"{"symbols":[]}"#,
+            r#"{"symbols":[{}]}"#,
+            r#"{"symbols":null}"#,
+            "{}",
+            "[[]]",
+            "",
+        ] {
+            assert_eq!(kinds(Reading::Rules, body), ["failed Rules"], "{body}");
+        }
+    }
+
+    #[test]
+    fn pa_03_a_status_of_the_future_is_not_trading() {
+        for status in ["TRADING_HALT", "SETTLING", "NAME_OF_THE_FUTURE", ""] {
+            let body = fixture("rest-exchange-info").replace("\"TRADING\"", &format!("\"{status}\""));
+            assert!(
+                rules(&body).iter().all(|i| i.status == TradingStatus::Other),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn pa_05_tiers_are_read_exactly_from_json_numbers() {
+        let got = single(Reading::Tiers, &fixture("rest-leverage-bracket"));
+        let [Event::Tiers(all)] = &got[..] else {
+            panic!("{got:?}");
+        };
+        let [(btc, tiers), (pepe, small)] = &all[..] else {
+            panic!("{all:?}");
+        };
+        assert_eq!((btc.as_str(), pepe.as_str()), ("BTCUSDT", "1000PEPEUSDT"));
+        let rates: Vec<String> = tiers.iter().map(|tier| tier.rate.to_string()).collect();
+        assert_eq!(rates, ["0.004", "0.005", "0.5"]);
+        assert_eq!(tiers[2].cap.to_string(), "1000000000000000");
+        assert_eq!(
+            (small[0].rate.to_string(), small[0].cap.to_string()),
+            ("0.00028".into(), "5000".into())
+        );
+    }
+
+    #[test]
+    fn mo_12_a_list_with_one_unreadable_order_is_a_failed_read() {
+        for (name, store, from, to) in [
+            (
+                "rest-open-orders",
+                Store::Regular,
+                r#""side":"BUY""#,
+                r#""side":"LEND""#,
+            ),
+            ("rest-open-orders", Store::Regular, r#""reduceOnly":false,"#, ""),
+            (
+                "rest-open-orders",
+                Store::Regular,
+                r#""origQty":"3.000""#,
+                r#""origQty":"""#,
+            ),
+            (
+                "rest-open-algo-orders",
+                Store::Conditional,
+                r#""algoId":4000001234567890"#,
+                r#""algoId":null"#,
+            ),
+            (
+                "rest-open-algo-orders",
+                Store::Conditional,
+                r#""triggerPrice":"58000""#,
+                r#""triggerPrice":"-1""#,
+            ),
+        ] {
+            let body = fixture(name);
+            assert!(body.contains(from), "{from}");
+            let both = format!(
+                "[{},{}]",
+                &body[1..body.len() - 1],
+                &body.replace(from, to)[1..body.replace(from, to).len() - 1]
+            );
+            let expected = format!("failed {:?}", Reading::OpenOrders(store));
+            assert_eq!(kinds(Reading::OpenOrders(store), &both), [expected], "{to}");
+        }
+    }
+
+    #[test]
+    fn collateral_is_worth_its_index_less_the_buffer() {
+        let got = single(Reading::AssetIndexes, &fixture("rest-asset-index"));
+        let [Event::AssetIndexes(all)] = &got[..] else {
+            panic!("{got:?}");
+        };
+        let shown: Vec<String> = all
+            .iter()
+            .map(|one| format!("{} {} {} {}", one.asset, one.bid, one.index, one.ask))
+            .collect();
+        assert_eq!(shown, ["BTC 55800 62000 68200", "USDT 0.9995 0.9995 0.9995"]);
+    }
+
+    #[test]
+    fn mo_16_only_what_crossed_the_border_is_a_transfer() {
+        let body = fixture("rest-income");
+        let got = single(Reading::Transfers, &body);
+        let [Event::Transfers(all)] = &got[..] else {
+            panic!("{got:?}");
+        };
+        let shown: Vec<String> = all
+            .iter()
+            .map(|one| format!("{} {} {}", one.id, one.amount, one.asset))
+            .collect();
+        assert_eq!(shown, ["9689322392 -250 USDT", "9689322393 1000 USDC"]);
+        for (body, expected) in [
+            ("[]".to_owned(), &["transfers 0"][..]),
+            (
+                body.replace("-250.00000000", ""),
+                &["transfers 1", "failed Transfers"],
+            ),
+            ("{}".to_owned(), &["failed Transfers"]),
+            ("null".to_owned(), &["failed Transfers"]),
+        ] {
+            assert_eq!(kinds(Reading::Transfers, &body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn settings_and_margin_types_are_read_or_failed() {
+        let config = fixture("rest-account-config");
+        for (from, to, expected) in [
+            ("", "", "settings"),
+            ("\"dualSidePosition\":false,", "", "failed Settings"),
+            (
+                "\"dualSidePosition\":false",
+                "\"dualSidePosition\":\"false\"",
+                "failed Settings",
+            ),
+        ] {
+            assert_eq!(
+                kinds(Reading::Settings, &config.replacen(from, to, 1)),
+                [expected],
+                "{to}"
+            );
+        }
+        let hedge = config.replace("\"dualSidePosition\":false", "\"dualSidePosition\":true");
+        assert!(matches!(
+            single(Reading::Settings, &hedge)[..],
+            [Event::Settings(Settings {
+                mode: PositionMode::Hedge,
+                multi_assets: false
+            })]
+        ));
+        let types = fixture("rest-symbol-config");
+        for (from, to, expected) in [
+            ("", "", "margin types 2"),
+            ("ISOLATED", "DIAGONAL", "margin types 1"),
+        ] {
+            assert_eq!(
+                kinds(Reading::MarginTypes, &types.replacen(from, to, 1)),
+                [expected],
+                "{to}"
+            );
+        }
+        for (body, expected) in [
+            ("[true,false]", "failed Settings"),
+            ("[]", "failed Settings"),
+            ("null", "failed Settings"),
+        ] {
+            assert_eq!(kinds(Reading::Settings, body), [expected], "{body}");
+        }
     }
 }

@@ -6,14 +6,14 @@
 pub(super) mod answers;
 pub(super) mod frames;
 
-use super::wire::{Bad, Text};
+use super::wire::{self, Bad, Text};
 use crate::model::{MarginType, OrderKind, OrderStatus, PositionSide, Side};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// An element of an array, on its own, so that a bad one does not spoil the others.
 fn element<'a, T: Deserialize<'a>>(raw: &'a RawValue, what: &'static str) -> Result<T, Bad> {
-    serde_json::from_str(raw.get()).map_err(|_| Bad(what))
+    wire::object(raw.get()).map_err(|_| Bad(what))
 }
 
 fn side(text: &Text<'_>) -> Result<Side, Bad> {
