@@ -1,7 +1,10 @@
 //! One request at a time.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{KEY, venue};
 use crate::model::Span;
@@ -191,8 +194,18 @@ async fn the_keys_permissions_are_asked_of_the_account_host() {
 #[tokio::test]
 async fn li_10_a_host_that_cannot_prove_itself_is_refused_by_http_and_by_sockets() {
     // It answers a TLS greeting in plain text.
-    let server = Server::start(venue).await;
-    let address = server.url.trim_start_matches("http://");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let log = heard.clone();
+    tokio::spawn(async move {
+        while let Ok((mut tcp, _)) = listener.accept().await {
+            let mut greeting = [0; 4_096];
+            let n = tcp.read(&mut greeting).await.unwrap();
+            log.lock().unwrap().extend_from_slice(&greeting[..n]);
+            let _ = tcp.write_all(b"HTTP/1.1 400 X\r\n\r\n").await;
+        }
+    });
     let config = HttpConfig::new(&format!("https://{address}"));
     let clock = crate::clock::Clock::start();
     let http = Http::new(config, &secrecy::SecretString::from(API_KEY), clock).unwrap();
@@ -203,13 +216,18 @@ async fn li_10_a_host_that_cannot_prove_itself_is_refused_by_http_and_by_sockets
     assert!(!none.bytes_may_have_been_written, "{none:?}");
     let url = format!("wss://{address}/private/ws");
     let opened = Socket::open(&Names::default(), &url, Duration::from_secs(3)).await;
-    assert!(opened.is_err());
-    assert!(server.asked().is_empty());
+    assert!(opened.is_err_and(|why| !why.contains("no connection within")));
+    let heard = heard.lock().unwrap();
+    assert!(
+        !heard
+            .windows(6)
+            .any(|bytes| bytes == b"CANARY" || bytes == b"/fapi/")
+    );
 }
 
 #[tokio::test]
 async fn li_06_the_clock_moves_only_when_venue_and_wall_agree_that_time_has_passed() {
-    let skew = std::sync::Arc::new(std::sync::atomic::AtomicI64::new(0));
+    let skew = Arc::new(AtomicI64::new(0));
     let read = skew.clone();
     let server = Server::start(move |_| {
         let ms = crate::clock::now().ms() + read.load(Ordering::SeqCst);
