@@ -2,8 +2,10 @@
 
 pub mod book;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod event;
+pub mod exec;
 pub mod guard;
 pub mod journal;
 pub mod model;

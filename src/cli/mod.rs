@@ -1,3 +1,52 @@
 //! The verbs of the command line, a file each.
 
+pub mod accounts;
 pub mod check;
+pub mod record;
+pub mod replay;
+pub mod run;
+
+use crate::clock::Clock;
+use clap::{Parser, Subcommand};
+
+/// An independent risk guard for crypto-futures accounts: it can only shrink risk.
+#[derive(Parser)]
+#[command(name = "backstop", version, about, max_term_width = 110)]
+#[command(after_help = "First steps:\n  backstop run --sim        watch it guard an account on the embedded exchange\n  backstop check            validate your configuration and policies\n  backstop run              guard your accounts, dry: nothing is sent")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What goes to the log on stderr, such as `info` or `backstop=debug`.
+    #[arg(long, global = true, env = "BACKSTOP_LOG", default_value = "warn", value_name = "FILTER")]
+    pub log: String,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Guards every configured account.
+    Run(run::Args),
+    /// Replays recordings: what would the policies have decided?
+    Replay(replay::Args),
+    /// Writes an account's stream and readings as a recording.
+    Record(record::Args),
+    /// Validates configuration and policies, offline.
+    Check(check::Args),
+}
+
+/// Does it; gives the exit code.
+pub async fn dispatch(cli: Cli, clock: Clock) -> i32 {
+    match cli.verb {
+        Verb::Run(args) => run::run(args, clock).await,
+        Verb::Replay(args) => replay::run(&args),
+        Verb::Record(args) => record::run(args, clock).await,
+        Verb::Check(args) => check::run(&args),
+    }
+}
+
+/// Prints an error as every verb does, and gives its exit code back.
+fn fail(code: i32, text: impl std::fmt::Display) -> i32 {
+    anstream::eprintln!("{text}");
+    code
+}

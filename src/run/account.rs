@@ -15,9 +15,7 @@ use crate::replay::lines::{CommandLine, GuardLine, KeyLine, ResultLine};
 use crate::replay::recording::{Entry, Header};
 use crate::replay::{Drive, Fed};
 use crate::serve::Request;
-use crate::venue::binance::client::http::{Http, HttpConfig};
-use crate::venue::binance::client::permissions::permissions;
-use crate::venue::binance::client::session::{self, SessionConfig};
+use crate::venue::binance::client::{self, Http, HttpConfig, SessionConfig, permissions};
 use crate::venue::binance::sign::{ReadSigner, TradeSigner};
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
@@ -85,6 +83,10 @@ pub async fn guard_account(
         other => RunError::Usage(format!("account {label}: {other}")),
     })?;
     let (start, begun) = begin(loaded, &account);
+    let transfers_since = match &start {
+        Start::Saved(saved) => saved.transfers.horizon,
+        Start::Fresh | Start::Lost(_) => None,
+    };
     let http = Http::new(HttpConfig::new(&account.rest_url), &account.key, clock.clone())
         .map_err(|error| RunError::Usage(format!("account {label}: {error}")))?;
     let http = Arc::new(http);
@@ -103,10 +105,11 @@ pub async fn guard_account(
     let session = SessionConfig {
         digest_interval: account.timing.digest_interval,
         keepalive: account.timing.keepalive,
+        transfers_since,
         ..SessionConfig::new(&account.stream_url)
     };
     let mut session =
-        tokio::spawn(session::run(session, Arc::clone(&http), signer()?, received_in, wants_out, cancel.clone()));
+        tokio::spawn(client::run(session, Arc::clone(&http), signer()?, received_in, wants_out, cancel.clone()));
     let mut warm = tokio::spawn({
         let (http, cancel) = (Arc::clone(&http), cancel.clone());
         async move { http.warm(cancel).await }

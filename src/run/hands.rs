@@ -13,7 +13,7 @@ use crate::journal::store::{Store, Ticket};
 use crate::model::{Intent, IntentKey, Leg, Position, Qty, Span, Symbol, Timestamp};
 use crate::replay::lines::{GuardLine, decision_lines};
 use crate::replay::recording::Entry;
-use crate::venue::binance::client::session::Want;
+use crate::venue::binance::client::Want;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;

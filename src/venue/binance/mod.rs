@@ -2,9 +2,11 @@
 //!
 //! The venue's own names stay in `wire`; requests can only be built by [`request`] and only be signed by [`sign`].
 //! [`session`] turns what is received into inputs of the core, [`outcome`] says what an answer to a mutation proves.
+//! [`client`] is the only IO.
 //!
 //! Source: the venue's documentation pages listed in `fixtures/frames/SOURCES.md`, read 2026-11-22.
 
+pub mod client;
 #[cfg(test)]
 mod fixtures;
 pub mod outcome;

@@ -1,0 +1,43 @@
+//! From the configuration to accounts that can be guarded or recorded.
+
+use super::fail;
+use crate::config::{self, AccountConfig, Config, Overrides, RunMode, Surroundings};
+use crate::replay::play;
+use crate::run::account::Account;
+use std::path::Path;
+
+/// Loads the configuration; errors are printed, and given as an exit code.
+pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, i32> {
+    match config::load(path, overrides, &Surroundings::of_process()) {
+        Ok(config) => {
+            for warning in &config.warnings {
+                anstream::eprintln!("{warning}");
+            }
+            Ok(config)
+        }
+        Err(error) => Err(fail(error.exit_code(), error)),
+    }
+}
+
+/// An account with its policies and keys; errors are printed, and given as an exit code.
+pub fn account(config: &AccountConfig, mode: RunMode) -> Result<Account, i32> {
+    let policies = config::read_policies(&config.policies).map_err(|errors| fail(2, errors))?;
+    let texts: Vec<String> =
+        config.policies.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+    let credentials = config.credentials().map_err(|error| fail(error.exit_code(), error))?;
+    Ok(Account {
+        label: config.label.clone(),
+        venue: config.venue.name().into(),
+        rest_url: config.rest_url.clone(),
+        stream_url: config.stream_url.clone(),
+        sapi_url: config.sapi_url.clone(),
+        is_mainnet: config.is_mainnet(),
+        key: credentials.key,
+        secret: credentials.secret,
+        timing: config.timing,
+        policies,
+        digest: play::digest(&texts),
+        is_live: mode == RunMode::Live,
+        record: None,
+    })
+}

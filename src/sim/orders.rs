@@ -1,0 +1,87 @@
+//! Orders of both stores, all that ever were.
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+/// An order.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Order {
+    /// The venue's number.
+    pub id: i64,
+    /// The sender's name for it.
+    pub client_id: String,
+    /// Contract.
+    pub symbol: String,
+    /// `BUY` or `SELL`.
+    pub side: String,
+    /// `BOTH`, `LONG` or `SHORT`.
+    pub position_side: String,
+    /// `LIMIT`, `MARKET`, `STOP`, `STOP_MARKET`, `TAKE_PROFIT`, `TAKE_PROFIT_MARKET`.
+    pub kind: String,
+    /// Time in force.
+    pub tif: String,
+    /// Original quantity.
+    pub quantity: Decimal,
+    /// Filled.
+    pub executed: Decimal,
+    /// Value of what was filled.
+    pub quote: Decimal,
+    /// Limit price; zero for market orders.
+    pub price: Decimal,
+    /// Trigger price; zero in the regular store.
+    pub trigger: Decimal,
+    /// Reduce-only.
+    pub reduce_only: bool,
+    /// Close-position.
+    pub close_position: bool,
+    /// `MARK_PRICE` or `CONTRACT_PRICE`.
+    pub working_type: String,
+    /// Status in the venue's words.
+    pub status: String,
+    /// Reason of an expiry, `er`.
+    pub expiry: u8,
+    /// Whether it lives in the conditional store.
+    pub is_algo: bool,
+    /// For a triggered one: the number of its child.
+    pub child: Option<i64>,
+    /// Who sent it: `guard`, `bot` or `venue`.
+    pub who: String,
+    /// Created.
+    pub time: i64,
+    /// Last change.
+    pub updated: i64,
+}
+
+impl Order {
+    /// Whether it buys.
+    pub fn buys(&self) -> bool {
+        self.side == "BUY"
+    }
+
+    /// Its leg.
+    pub fn leg(&self) -> (String, String) {
+        (self.symbol.clone(), self.position_side.clone())
+    }
+
+    /// Whether it may still fill or trigger.
+    pub fn is_open(&self) -> bool {
+        matches!(self.status.as_str(), "NEW" | "PARTIALLY_FILLED" | "TRIGGERING")
+    }
+
+    /// What may still fill.
+    pub fn remaining(&self) -> Decimal {
+        self.quantity - self.executed
+    }
+
+    /// Whether it can only take from a position, by its flags or its leg.
+    pub fn only_reduces(&self) -> bool {
+        self.reduce_only
+            || self.close_position
+            || matches!((self.position_side.as_str(), self.buys()), ("LONG", false) | ("SHORT", true))
+    }
+
+    /// Average fill price; zero before a fill.
+    pub fn average(&self) -> Decimal {
+        if self.executed.is_zero() { Decimal::ZERO } else { self.quote / self.executed }
+    }
+}

@@ -1,0 +1,554 @@
+//! The task that keeps one account's private stream alive, and the account proven by REST.
+//!
+//! * Snapshot, then deltas: after each connect, private frames are held back until balances and positions were read.
+//! * Silence is never health: the digest goes on by REST whether or not the stream says anything, and whether or not it
+//!   is connected. Whether the stream tells the truth is the core's judgement; it says so with [`Want::Reconnect`].
+//! * The key is extended by POST only, which creates or extends, and is never deleted: the whole account shares it.
+//! * A planned switch opens the new socket before it drops the old one; what arrives twice is told apart by the core.
+//!
+//! Source: venues/binance-usdm.md sections 0, 3 and 4.0, read 2026-11-22.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::answer::NoKey;
+use super::connect::{NotOpened, Opened, open, scrub};
+use super::http::{Http, millis};
+use super::market;
+use super::pause::Pause;
+use super::reads::{Kind, Reads, SNAPSHOT};
+use super::round::{Finished, perform};
+use super::socket::Socket;
+use crate::event::Link;
+use crate::model::{Span, Symbol, Timestamp};
+use crate::venue::binance::sign::ReadSigner;
+use crate::venue::binance::stream;
+use crate::venue::{Received, Via};
+
+/// Frames held back while the first snapshot is read: ten seconds at four hundred a second. More is an overflow.
+const HELD_MAX: usize = 4_096;
+
+/// Frames are held back this long at most. They carry absolute values with their time, and the core drops what is older
+/// than what it has, so showing them late and unproven beats hiding a margin call while REST is down.
+const HELD_FOR: Span = Span::from_secs(10);
+
+/// The old socket of a planned switch is read this long after the new one is open.
+const OVERLAP: Span = Span::from_secs(2);
+
+/// Pause before the key is extended again after a failure; it stays valid for 40 minutes more.
+const KEEP_AGAIN: Span = Span::from_secs(5);
+
+/// Pause after the venue refused our key at connect (ST-25).
+const REFUSED_PAUSE: Span = Span::from_secs(60);
+
+/// Transfers are read again from this long before a gap, because the venue lists them late.
+const TRANSFERS_SLACK: Span = Span::from_secs(120);
+
+/// What the task needs to know.
+#[derive(Clone, Debug)]
+pub struct SessionConfig {
+    /// Scheme and host of the streams, such as `wss://fstream.binance.com`.
+    pub stream_url: String,
+    /// How often balances and positions are read.
+    pub digest_interval: Span,
+    /// How often the key is extended; it lives 60 minutes.
+    pub keepalive: Span,
+    /// A connection is replaced when it gets this old; the venue cuts it at 24 h.
+    pub switch_after: Span,
+    /// Transfers are wanted from here on, when the account was guarded before; else from two minutes before the start.
+    pub transfers_since: Option<Timestamp>,
+}
+
+impl SessionConfig {
+    /// The defaults for streams at `stream_url`.
+    pub fn new(stream_url: &str) -> SessionConfig {
+        SessionConfig {
+            stream_url: stream_url.trim_end_matches('/').to_owned(),
+            digest_interval: Span::from_secs(5),
+            keepalive: Span::from_secs(20 * 60),
+            switch_after: Span::from_secs(23 * 3600),
+            transfers_since: None,
+        }
+    }
+}
+
+/// What the core wants of the venue's side.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Want {
+    /// Balances and positions, now.
+    Holdings,
+    /// Open orders of both stores, now.
+    OpenOrders,
+    /// Modes and margin types, now.
+    Settings,
+    /// Contract rules and tiers, now.
+    Rules,
+    /// Transfers in and out, now.
+    Transfers,
+    /// Mark prices of these contracts, from now on; replaces the earlier set.
+    Watch(BTreeSet<Symbol>),
+    /// A new connection, because this one is not believed.
+    Reconnect(String),
+}
+
+/// Runs until cancelled, or until nobody listens any more.
+///
+/// Everything received goes to `out` in order of arrival, stamped with the clock of `http`. When `out` is full for a
+/// private frame, the connection is dropped and the account is read afresh (ST-23): a gap that is known beats one that
+/// is not. Returning without `cancel` having been called means that something broke: the caller ends the process.
+pub async fn run(
+    config: SessionConfig,
+    http: Arc<Http>,
+    reader: ReadSigner,
+    out: mpsc::Sender<Received>,
+    wants: mpsc::Receiver<Want>,
+    cancel: CancellationToken,
+) {
+    let (watch_tx, watch_rx) = watch::channel(BTreeSet::new());
+    let market = tokio::spawn(market::run(
+        config.stream_url.clone(),
+        http.clone(),
+        watch_rx,
+        out.clone(),
+        cancel.child_token(),
+    ));
+    let market = AbortOnDropHandle::new(market);
+    let work = async {
+        let synced = http.sync_clock(&reader).await;
+        let now = http.clock().now();
+        let mut reads = Reads::new(config.digest_interval, now);
+        if let Err(why) = synced {
+            tracing::warn!(why, "the venue's clock could not be read");
+            reads.ask(Kind::Clock, now);
+        }
+        let start = http.timestamp().ms().saturating_sub(TRANSFERS_SLACK.ms());
+        let mut session = Session {
+            transfers_since: config.transfers_since.unwrap_or(Timestamp::from_ms(start)),
+            reads,
+            slept: http.clock().slept(),
+            jobs: JoinSet::new(),
+            running: BTreeMap::new(),
+            epoch: 0,
+            live: None,
+            retiring: None,
+            opening: None,
+            open_at: Some(now),
+            keeping: None,
+            pause: Pause::new(),
+            watched: watch_tx,
+            config,
+            http,
+            reader,
+            out,
+            wants,
+        };
+        session.work().await;
+    };
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = work => {}
+        ended = market => match ended {
+            Err(error) if error.is_panic() => tracing::error!("the market task panicked"),
+            _ => tracing::debug!("the market task ended"),
+        },
+    }
+}
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+struct Session {
+    config: SessionConfig,
+    http: Arc<Http>,
+    reader: ReadSigner,
+    out: mpsc::Sender<Received>,
+    wants: mpsc::Receiver<Want>,
+    watched: watch::Sender<BTreeSet<Symbol>>,
+    reads: Reads,
+    jobs: JoinSet<(u64, Finished)>,
+    running: BTreeMap<Kind, AbortHandle>,
+    /// Counts connections, so that an answer from before the newest one is known.
+    epoch: u64,
+    live: Option<Live>,
+    retiring: Option<(Box<Socket>, String, Timestamp)>,
+    opening: Option<Boxed<Opened>>,
+    open_at: Option<Timestamp>,
+    keeping: Option<Boxed<Result<String, NoKey>>>,
+    pause: Pause,
+    /// How long the machine had slept when we last looked.
+    slept: Span,
+    transfers_since: Timestamp,
+}
+
+/// The connection that is in use.
+struct Live {
+    socket: Box<Socket>,
+    key: String,
+    switch_at: Timestamp,
+    keep_at: Timestamp,
+    /// Frames held back, and until when at the latest; `None` when they flow.
+    held: Option<(Vec<Received>, Timestamp)>,
+}
+
+enum Step {
+    Frame(Result<String, String>),
+    OldFrame(Result<String, String>),
+    Opened(Opened),
+    Kept(Result<String, NoKey>),
+    Finished(u64, Finished),
+    Broken,
+    Want(Want),
+    Alone,
+    Tick,
+}
+
+/// Nobody listens any more.
+struct Deaf;
+
+impl Session {
+    async fn work(&mut self) {
+        loop {
+            let now = self.http.clock().now();
+            self.start_what_is_due(now);
+            let step = self.next(now).await;
+            if self.handle(step).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn start_what_is_due(&mut self, now: Timestamp) {
+        if self.opening.is_none() && self.open_at.is_some_and(|at| at <= now) {
+            self.open_at = None;
+            self.opening = Some(Box::pin(open(self.http.clone(), self.config.stream_url.clone())));
+        }
+        if let Some(live) = &mut self.live {
+            if self.keeping.is_none() && live.keep_at <= now {
+                let http = self.http.clone();
+                self.keeping = Some(Box::pin(async move { http.keep_key().await }));
+            }
+            if live.switch_at <= now && self.opening.is_none() && self.open_at.is_none() {
+                self.open_at = Some(now);
+                return self.start_what_is_due(now);
+            }
+        }
+        if self.retiring.as_ref().is_some_and(|(_, _, until)| *until <= now) {
+            self.retiring = None;
+        }
+        if self.http.is_slipped() {
+            self.reads.ask(Kind::Clock, now);
+        }
+        for kind in self.reads.start(now) {
+            let (http, reader, since) = (self.http.clone(), self.reader.clone(), self.transfers_since);
+            let epoch = self.epoch;
+            let job = self
+                .jobs
+                .spawn(async move { (epoch, perform(kind, &http, &reader, since).await) });
+            self.running.insert(kind, job);
+        }
+    }
+
+    /// What happens next. Every branch may be dropped while it waits.
+    async fn next(&mut self, now: Timestamp) -> Step {
+        let wake = [
+            self.reads.wake(),
+            self.opening.is_none().then_some(self.open_at).flatten(),
+            self.live
+                .as_ref()
+                .map(|live| live.switch_at)
+                .filter(|_| self.opening.is_none() && self.open_at.is_none()),
+            self.live
+                .as_ref()
+                .map(|live| live.keep_at)
+                .filter(|_| self.keeping.is_none()),
+            self.live
+                .as_ref()
+                .and_then(|live| live.held.as_ref())
+                .map(|(_, until)| *until),
+            self.retiring.as_ref().map(|(_, _, until)| *until),
+        ];
+        let sleep = wake.into_iter().flatten().min().map(|at| millis(at.since(now)));
+        tokio::select! {
+            frame = async {
+                match &mut self.live {
+                    Some(live) => live.socket.next().await,
+                    None => pending().await,
+                }
+            } => Step::Frame(frame),
+            frame = async {
+                match &mut self.retiring {
+                    Some((socket, _, _)) => socket.next().await,
+                    None => pending().await,
+                }
+            } => Step::OldFrame(frame),
+            opened = poll(&mut self.opening) => Step::Opened(opened),
+            kept = poll(&mut self.keeping) => Step::Kept(kept),
+            Some(finished) = self.jobs.join_next(), if !self.jobs.is_empty() => match finished {
+                Ok((epoch, finished)) => Step::Finished(epoch, finished),
+                Err(error) if error.is_panic() => Step::Broken,
+                // Given up by us, at a new connection.
+                Err(_) => Step::Tick,
+            },
+            want = self.wants.recv() => want.map_or(Step::Alone, Step::Want),
+            () = async {
+                match sleep {
+                    Some(sleep) => tokio::time::sleep(sleep).await,
+                    None => pending().await,
+                }
+            } => Step::Tick,
+        }
+    }
+
+    async fn handle(&mut self, step: Step) -> Result<(), Deaf> {
+        let now = self.http.clock().now();
+        match step {
+            Step::Frame(Ok(text)) => self.frame(text, now).await,
+            Step::Frame(Err(why)) => self.lost(&why, now).await,
+            Step::OldFrame(Ok(text)) => {
+                let key = self.retiring.as_ref().map_or("", |(_, key, _)| key.as_str());
+                // The old key's expiry is no news: the new connection is already there.
+                if stream::is_key_expired(&text) {
+                    self.retiring = None;
+                    return Ok(());
+                }
+                let text = scrub(text, key);
+                self.pass(text, now).await
+            }
+            Step::OldFrame(Err(_)) => {
+                self.retiring = None;
+                Ok(())
+            }
+            Step::Opened(Ok((socket, key))) => self.opened(socket, key, now).await,
+            Step::Opened(Err(not)) => self.not_opened(not, now).await,
+            Step::Kept(kept) => {
+                self.kept(kept, now);
+                Ok(())
+            }
+            Step::Finished(epoch, finished) => self.finished(epoch, finished, now).await,
+            Step::Broken => {
+                tracing::error!("a task that reads the account panicked");
+                Err(Deaf)
+            }
+            Step::Want(want) => self.want(want, now).await,
+            Step::Alone => Err(Deaf),
+            Step::Tick => self.release_late(now).await,
+        }
+    }
+
+    async fn frame(&mut self, text: String, now: Timestamp) -> Result<(), Deaf> {
+        let expired = stream::is_key_expired(&text);
+        let Some(live) = &mut self.live else { return Ok(()) };
+        let text = scrub(text, &live.key);
+        if let Some((held, _)) = &mut live.held {
+            let via = Via::Private(text);
+            held.push(Received { at: now, via });
+            if HELD_MAX < held.len() {
+                return self.lost("overflow", now).await;
+            }
+        } else {
+            self.pass(text, now).await?;
+        }
+        if expired {
+            return self.lost("the listenKey expired", now).await;
+        }
+        Ok(())
+    }
+
+    /// Passes a private frame on at once, or gives the connection up when nobody keeps pace.
+    async fn pass(&mut self, text: String, now: Timestamp) -> Result<(), Deaf> {
+        let via = Via::Private(text);
+        match self.out.try_send(Received { at: now, via }) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => self.lost("overflow", now).await,
+            Err(TrySendError::Closed(_)) => Err(Deaf),
+        }
+    }
+
+    /// Passes on what must not be dropped, however long it takes.
+    async fn tell(&mut self, received: Received) -> Result<(), Deaf> {
+        self.out.send(received).await.map_err(|_| Deaf)
+    }
+
+    /// The connection is gone, or is given up.
+    async fn lost(&mut self, why: &str, now: Timestamp) -> Result<(), Deaf> {
+        self.retiring = None;
+        self.keeping = None;
+        let Some(live) = self.live.take() else {
+            return Ok(());
+        };
+        let why = scrub(why.to_owned(), &live.key);
+        tracing::warn!(why, "the private stream was lost");
+        // What was held back is older than the loss, and true.
+        for received in live.held.into_iter().flat_map(|(held, _)| held).take(HELD_MAX) {
+            self.tell(received).await?;
+        }
+        self.transfers_since = self.transfers_since.min(self.gap_start());
+        if self.opening.is_none() {
+            let pause = self.pause.next(now);
+            self.open_at = Some(now.after(pause));
+        }
+        let via = Via::Link(Link::Down(why));
+        self.tell(Received { at: now, via }).await
+    }
+
+    fn gap_start(&self) -> Timestamp {
+        Timestamp::from_ms(self.http.timestamp().ms().saturating_sub(TRANSFERS_SLACK.ms()))
+    }
+
+    async fn opened(&mut self, socket: Box<Socket>, key: String, now: Timestamp) -> Result<(), Deaf> {
+        self.opening = None;
+        self.open_at = None;
+        self.keeping = None;
+        self.pause.up(now);
+        let planned = self.live.is_some();
+        if let Some(old) = self.live.take() {
+            tracing::info!("the private stream was switched as planned");
+            for received in old.held.into_iter().flat_map(|(held, _)| held) {
+                self.tell(received).await?;
+            }
+            self.retiring = Some((old.socket, old.key, now.after(OVERLAP)));
+        }
+        self.live = Some(Live {
+            socket,
+            key,
+            switch_at: now.after(self.config.switch_after),
+            keep_at: now.after(self.config.keepalive),
+            held: (!planned).then(|| (Vec::new(), now.after(HELD_FOR))),
+        });
+        if planned {
+            self.reads.ask(Kind::Holdings, now);
+            self.reads.ask(Kind::Orders, now);
+            return Ok(());
+        }
+        // Answers on their way may be older than the connection: they would prove nothing.
+        self.epoch = self.epoch.saturating_add(1);
+        for kind in SNAPSHOT {
+            if let Some(job) = self.running.remove(&kind) {
+                job.abort();
+            }
+        }
+        self.reads.snapshot(now);
+        let via = Via::Link(Link::Up);
+        self.tell(Received { at: now, via }).await
+    }
+
+    async fn not_opened(&mut self, not: NotOpened, now: Timestamp) -> Result<(), Deaf> {
+        self.opening = None;
+        let mut pause = self.pause.next(now);
+        if not.refused {
+            pause = pause.max(REFUSED_PAUSE);
+        }
+        self.open_at = Some(now.after(pause));
+        tracing::warn!(why = not.why, "the private stream could not be opened");
+        if self.live.is_some() {
+            return Ok(());
+        }
+        let via = Via::Link(Link::Down(not.why));
+        self.tell(Received { at: now, via }).await
+    }
+
+    fn kept(&mut self, kept: Result<String, NoKey>, now: Timestamp) {
+        self.keeping = None;
+        let Some(live) = &mut self.live else { return };
+        match kept {
+            Ok(key) if key == live.key => live.keep_at = now.after(self.config.keepalive),
+            Ok(_) => {
+                tracing::warn!("the listenKey was changed by somebody: switching");
+                live.keep_at = now.after(self.config.keepalive);
+                live.switch_at = now;
+            }
+            Err(not) => {
+                tracing::warn!(why = not.why, "the listenKey could not be extended");
+                live.keep_at = now.after(KEEP_AGAIN);
+            }
+        }
+    }
+
+    async fn finished(&mut self, epoch: u64, finished: Finished, now: Timestamp) -> Result<(), Deaf> {
+        if epoch != self.epoch && SNAPSHOT.contains(&finished.kind) {
+            // Asked before the newest connection; asked again since.
+            return Ok(());
+        }
+        self.running.remove(&finished.kind);
+        let Finished {
+            kind,
+            received,
+            well,
+            not_before,
+            clock_is_off,
+        } = finished;
+        self.reads.ended(kind, well, not_before, now);
+        if clock_is_off {
+            self.reads.ask(Kind::Clock, now);
+        }
+        if self.slept != self.http.clock().slept() {
+            // Whatever was said meanwhile was said to nobody (LI-06).
+            self.slept = self.http.clock().slept();
+            self.lost("the machine slept", now).await?;
+        }
+        if kind == Kind::Transfers && well {
+            // The next reading overlaps this one; the core knows transfers by their id.
+            self.transfers_since = self.gap_start();
+        }
+        for one in received {
+            self.tell(one).await?;
+        }
+        if kind == Kind::Holdings && well {
+            self.release().await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Lets the frames flow that were held back, and those after them.
+    async fn release(&mut self) -> Result<(), Deaf> {
+        let held = self.live.as_mut().and_then(|live| live.held.take());
+        for received in held.into_iter().flat_map(|(held, _)| held) {
+            self.tell(received).await?;
+        }
+        Ok(())
+    }
+
+    async fn release_late(&mut self, now: Timestamp) -> Result<(), Deaf> {
+        let held = self.live.as_ref().and_then(|live| live.held.as_ref());
+        if held.is_some_and(|(_, until)| *until <= now) {
+            tracing::warn!("no snapshot of the account yet: showing the stream without it");
+            return self.release().await;
+        }
+        Ok(())
+    }
+
+    async fn want(&mut self, want: Want, now: Timestamp) -> Result<(), Deaf> {
+        match want {
+            Want::Holdings => self.reads.ask(Kind::Holdings, now),
+            Want::OpenOrders => self.reads.ask(Kind::Orders, now),
+            Want::Settings => self.reads.ask(Kind::Settings, now),
+            Want::Rules => self.reads.ask(Kind::Rules, now),
+            Want::Transfers => self.reads.ask(Kind::Transfers, now),
+            Want::Watch(symbols) => {
+                self.watched.send_if_modified(|watched| {
+                    let changed = *watched != symbols;
+                    *watched = symbols;
+                    changed
+                });
+            }
+            Want::Reconnect(why) => return self.lost(&why, now).await,
+        }
+        Ok(())
+    }
+}
+
+/// Waits for what is in the slot; for ever when it is empty.
+async fn poll<T>(slot: &mut Option<Boxed<T>>) -> T {
+    match slot {
+        Some(future) => future.await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,414 @@
+//! The session against a venue that misbehaves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
+
+use super::{KEY, venue};
+use crate::event::Link;
+use crate::model::{Span, Symbol};
+use crate::venue::binance::client::testing::{Peer, Reply, Server, Streams, ok, reader, soon};
+use crate::venue::binance::client::*;
+use crate::venue::{Received, Via};
+
+struct Guarded {
+    out: mpsc::Receiver<Received>,
+    wants: mpsc::Sender<Want>,
+    cancel: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+fn guard(
+    server: &Server,
+    streams: &Streams,
+    room: usize,
+    change: impl FnOnce(&mut SessionConfig),
+) -> Guarded {
+    let mut config = SessionConfig::new(&streams.url);
+    change(&mut config);
+    let (out_tx, out) = mpsc::channel(room);
+    let (wants, wants_rx) = mpsc::channel(16);
+    let cancel = CancellationToken::new();
+    let task = tokio::spawn(run(
+        config,
+        server.http(),
+        reader(),
+        out_tx,
+        wants_rx,
+        cancel.clone(),
+    ));
+    Guarded {
+        out,
+        wants,
+        cancel,
+        task,
+    }
+}
+
+impl Guarded {
+    async fn until(&mut self, wanted: impl Fn(&Via) -> bool) -> Vec<Via> {
+        let mut seen = Vec::new();
+        loop {
+            let via = soon(self.out.recv()).await.unwrap().via;
+            seen.push(via.clone());
+            if wanted(&via) {
+                return seen;
+            }
+        }
+    }
+
+    async fn armed(&mut self) {
+        self.until(|via| is_read(via, "GET /fapi/v3/positionRisk")).await;
+    }
+
+    async fn end(self) {
+        self.cancel.cancel();
+        soon(self.task).await.unwrap();
+    }
+}
+
+fn is_read(via: &Via, line: &str) -> bool {
+    matches!(via, Via::Rest { request, .. } if request == line)
+}
+
+fn is_frame(via: &Via, text: &str) -> bool {
+    matches!(via, Via::Private(frame) if frame.contains(text))
+}
+
+fn is_down(via: &Via) -> bool {
+    matches!(via, Via::Link(Link::Down(_)))
+}
+
+async fn say(peer: &mut Peer, text: &str) {
+    peer.socket.send(Message::text(text)).await.unwrap();
+}
+
+fn position(seen: &[Via], wanted: impl Fn(&Via) -> bool) -> usize {
+    seen.iter().position(wanted).unwrap()
+}
+
+#[tokio::test]
+async fn private_frames_are_held_back_until_balances_and_positions_were_read() {
+    let server = Server::start(|asked| match asked.path() {
+        "/fapi/v3/account" => Reply::Slow(300, "{}".to_owned()),
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 256, |_| {});
+    let mut peer = streams.next().await;
+    assert!(
+        peer.target
+            .starts_with(&format!("/private/ws?listenKey={KEY}&events=")),
+        "{}",
+        peer.target
+    );
+    say(&mut peer, r#"{"e":"FIRST"}"#).await;
+    say(&mut peer, r#"{"e":"SECOND"}"#).await;
+    let seen = guarded.until(|via| is_frame(via, "SECOND")).await;
+    let up = position(&seen, |via| *via == Via::Link(Link::Up));
+    let account = position(&seen, |via| is_read(via, "GET /fapi/v3/account"));
+    let risk = position(&seen, |via| is_read(via, "GET /fapi/v3/positionRisk"));
+    let first = position(&seen, |via| is_frame(via, "FIRST"));
+    assert!(up < account && account + 1 == risk && risk < first, "{seen:?}");
+    guarded.end().await;
+    assert_eq!(
+        server
+            .asked()
+            .iter()
+            .filter(|asked| asked.method == "DELETE")
+            .count(),
+        0
+    );
+}
+
+#[tokio::test]
+async fn the_snapshot_has_everything_that_the_core_needs() {
+    let server = Server::start(venue).await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 256, |_| {});
+    let _peer = streams.next().await;
+    let mut missing: Vec<&str> = vec![
+        "/fapi/v3/account",
+        "/fapi/v3/positionRisk",
+        "/fapi/v1/openOrders",
+        "/fapi/v1/openAlgoOrders",
+        "/fapi/v1/accountConfig",
+        "/fapi/v1/symbolConfig",
+        "/fapi/v1/exchangeInfo",
+        "/fapi/v1/leverageBracket",
+        "/fapi/v1/assetIndex",
+        "/fapi/v1/income",
+    ];
+    while !missing.is_empty() {
+        if let Via::Rest { request, status, .. } = soon(guarded.out.recv()).await.unwrap().via {
+            assert_eq!(status, 200);
+            assert!(
+                !request.contains("signature") && !request.contains("timestamp"),
+                "{request}"
+            );
+            missing.retain(|path| !request.contains(path));
+        }
+    }
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn st_02_a_ping_is_answered_without_any_other_traffic() {
+    let server = Server::start(venue).await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 256, |_| {});
+    let mut peer = streams.next().await;
+    guarded.armed().await;
+    peer.socket
+        .send(Message::Ping("1795000000000".into()))
+        .await
+        .unwrap();
+    let pong = tokio::time::timeout(Duration::from_secs(1), peer.socket.next())
+        .await
+        .unwrap();
+    assert_eq!(pong.unwrap().unwrap(), Message::Pong("1795000000000".into()));
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn st_05_an_expired_key_means_a_new_key_a_new_socket_and_a_new_snapshot_at_once() {
+    let posts = Arc::new(AtomicUsize::new(0));
+    let count = posts.clone();
+    let server = Server::start(move |asked| match asked.path() {
+        "/fapi/v1/listenKey" => {
+            let n = count.fetch_add(1, Ordering::SeqCst);
+            ok(&format!(r#"{{"listenKey":"{KEY}{n}"}}"#))
+        }
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 256, |_| {});
+    let mut peer = streams.next().await;
+    guarded.armed().await;
+    say(
+        &mut peer,
+        &format!(r#"{{"e":"listenKeyExpired","E":1,"listenKey":"{KEY}0"}}"#),
+    )
+    .await;
+    let second = streams.next().await;
+    assert!(second.target.contains(&format!("{KEY}1")), "{}", second.target);
+    let seen = guarded
+        .until(|via| is_read(via, "GET /fapi/v3/positionRisk"))
+        .await;
+    let expired = position(&seen, |via| is_frame(via, "listenKeyExpired"));
+    let down = position(&seen, is_down);
+    let up = position(&seen, |via| *via == Via::Link(Link::Up));
+    assert!(expired < down && down < up, "{seen:?}");
+    // SE-01: the key is a bearer credential and is in no text that leaves.
+    assert!(!format!("{seen:?}").contains(KEY), "{seen:?}");
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn st_09_a_key_that_changed_is_switched_to_with_an_overlap() {
+    let posts = Arc::new(AtomicUsize::new(0));
+    let count = posts.clone();
+    let server = Server::start(move |asked| match asked.path() {
+        "/fapi/v1/listenKey" => {
+            let n = count.fetch_add(1, Ordering::SeqCst).min(1);
+            ok(&format!(r#"{{"listenKey":"{KEY}{n}"}}"#))
+        }
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 256, |config| {
+        config.keepalive = Span::from_ms(300)
+    });
+    let mut old = streams.next().await;
+    guarded.armed().await;
+    let mut new = streams.next().await;
+    assert!(new.target.contains(&format!("{KEY}1")), "{}", new.target);
+    say(&mut old, r#"{"e":"BY_THE_OLD"}"#).await;
+    say(&mut new, r#"{"e":"BY_THE_NEW"}"#).await;
+    let mut seen = guarded.until(|via| is_frame(via, "BY_THE")).await;
+    seen.extend(guarded.until(|via| is_frame(via, "BY_THE")).await);
+    assert!(seen.iter().any(|via| is_frame(via, "BY_THE_OLD")), "{seen:?}");
+    assert!(seen.iter().any(|via| is_frame(via, "BY_THE_NEW")), "{seen:?}");
+    assert!(!seen.iter().any(is_down), "{seen:?}");
+    guarded.end().await;
+    let methods: Vec<String> = server.asked().into_iter().map(|asked| asked.method).collect();
+    assert!(
+        methods.iter().all(|method| method == "GET" || method == "POST"),
+        "{methods:?}"
+    );
+}
+
+#[tokio::test]
+async fn st_03_a_key_that_cannot_be_extended_is_tried_again_and_the_stream_stays() {
+    let posts = Arc::new(AtomicUsize::new(0));
+    let count = posts.clone();
+    let server = Server::start(move |asked| match asked.path() {
+        "/fapi/v1/listenKey" if count.fetch_add(1, Ordering::SeqCst) == 1 => {
+            Reply::Http(500, "", String::new())
+        }
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |config| {
+        config.keepalive = Span::from_ms(200)
+    });
+    let mut peer = streams.next().await;
+    guarded.armed().await;
+    soon(async {
+        while posts.load(Ordering::SeqCst) < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    say(&mut peer, r#"{"e":"STILL_HERE"}"#).await;
+    let seen = guarded.until(|via| is_frame(via, "STILL_HERE")).await;
+    assert!(!seen.iter().any(is_down), "{seen:?}");
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn st_10_a_connection_is_switched_before_it_gets_too_old() {
+    let server = Server::start(venue).await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 256, |config| {
+        config.switch_after = Span::from_ms(500)
+    });
+    let _old = streams.next().await;
+    guarded.armed().await;
+    let mut new = streams.next().await;
+    say(&mut new, r#"{"e":"BY_THE_NEW"}"#).await;
+    let seen = guarded.until(|via| is_frame(via, "BY_THE_NEW")).await;
+    assert!(!seen.iter().any(is_down), "{seen:?}");
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn st_26_a_frame_that_is_no_text_costs_the_connection() {
+    for bad in [Message::binary(vec![1, 2, 3]), Message::Close(None)] {
+        let server = Server::start(venue).await;
+        let mut streams = Streams::start().await;
+        let mut guarded = guard(&server, &streams, 256, |_| {});
+        let mut peer = streams.next().await;
+        guarded.armed().await;
+        peer.socket.send(bad).await.unwrap();
+        let _second = streams.next().await;
+        let seen = guarded.until(|via| *via == Via::Link(Link::Up)).await;
+        assert!(seen.iter().any(is_down), "{seen:?}");
+        guarded.end().await;
+    }
+}
+
+#[tokio::test]
+async fn st_23_a_core_that_does_not_keep_pace_costs_the_connection_and_is_told() {
+    let server = Server::start(venue).await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 16, |_| {});
+    let mut peer = streams.next().await;
+    guarded.armed().await;
+    for n in 0..200 {
+        if peer
+            .socket
+            .send(Message::text(format!(r#"{{"e":"N{n}"}}"#)))
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let seen = guarded.until(is_down).await;
+    assert_eq!(seen.last(), Some(&Via::Link(Link::Down("overflow".to_owned()))));
+    guarded.until(|via| *via == Via::Link(Link::Up)).await;
+    guarded.armed().await;
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn st_07_the_core_can_have_a_connection_replaced_that_it_does_not_believe() {
+    let server = Server::start(venue).await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 256, |_| {});
+    let _mute = streams.next().await;
+    guarded.armed().await;
+    guarded
+        .wants
+        .send(Want::Reconnect("mute".to_owned()))
+        .await
+        .unwrap();
+    let _second = streams.next().await;
+    let seen = guarded.until(|via| *via == Via::Link(Link::Up)).await;
+    assert!(
+        seen.contains(&Via::Link(Link::Down("mute".to_owned()))),
+        "{seen:?}"
+    );
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn st_01_the_digest_goes_on_and_a_failed_read_is_told() {
+    let reads = Arc::new(AtomicUsize::new(0));
+    let count = reads.clone();
+    let server = Server::start(move |asked| match asked.path() {
+        "/fapi/v3/account" if count.fetch_add(1, Ordering::SeqCst) == 1 => {
+            Reply::Http(500, "", "oops".to_owned())
+        }
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |config| {
+        config.digest_interval = Span::from_ms(300)
+    });
+    let _mute = streams.next().await;
+    guarded.armed().await;
+    let failed = |via: &Via| matches!(via, Via::Rest { request, status: 500, .. } if request == "GET /fapi/v3/account");
+    guarded.until(failed).await;
+    guarded.armed().await;
+    guarded.armed().await;
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn marks_of_the_watched_symbols_are_subscribed_and_again_after_a_loss() {
+    let server = Server::start(venue).await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 256, |_| {});
+    let _private = streams.next().await;
+    guarded.armed().await;
+    let watched = [Symbol::new("BTCUSDT").unwrap()].into();
+    guarded.wants.send(Want::Watch(watched)).await.unwrap();
+    for _ in 0..2 {
+        let mut market = streams.next().await;
+        assert_eq!(market.target, "/market/ws");
+        let asked = soon(market.socket.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .into_text()
+            .unwrap();
+        assert!(
+            asked.contains("SUBSCRIBE") && asked.contains("btcusdt@markPrice@1s"),
+            "{asked}"
+        );
+        say(&mut market, r#"{"result":null,"id":1}"#).await;
+        say(&mut market, r#"{"e":"markPriceUpdate","s":"BTCUSDT"}"#).await;
+        let seen = guarded.until(|via| matches!(via, Via::Market(_))).await;
+        assert_eq!(
+            seen.last(),
+            Some(&Via::Market(
+                r#"{"e":"markPriceUpdate","s":"BTCUSDT"}"#.to_owned()
+            ))
+        );
+        market.socket.close(None).await.unwrap();
+    }
+    guarded.end().await;
+}
