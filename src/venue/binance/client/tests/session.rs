@@ -52,14 +52,17 @@ fn guard(
 
 impl Guarded {
     async fn until(&mut self, wanted: impl Fn(&Via) -> bool) -> Vec<Via> {
-        let mut seen = Vec::new();
-        loop {
-            let via = soon(self.out.recv()).await.unwrap().via;
-            seen.push(via.clone());
-            if wanted(&via) {
-                return seen;
+        soon(async {
+            let mut seen = Vec::new();
+            while let Some(received) = self.out.recv().await {
+                seen.push(received.via.clone());
+                if wanted(&received.via) {
+                    return seen;
+                }
             }
-        }
+            panic!("the session ended: {seen:?}");
+        })
+        .await
     }
 
     async fn armed(&mut self) {
