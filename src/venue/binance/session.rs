@@ -1,6 +1,6 @@
 //! What was received, in order, as inputs of the core; live runs and replays use the same.
 
-use super::parse::{answers, frames};
+use super::parse::{answers, frames, holdings};
 use super::request::path;
 use crate::event::{Event, Input, Reading};
 use crate::model::{Span, Store, Timestamp};
@@ -16,8 +16,8 @@ const PAIR_APART_MAX: Span = Span::from_secs(4);
 /// The state that translation needs: the half of an account reading that came first.
 #[derive(Clone, Debug, Default)]
 pub struct Session {
-    account: Option<(Timestamp, answers::AccountHalf)>,
-    risk: Option<(Timestamp, answers::RiskHalf)>,
+    account: Option<(Timestamp, holdings::AccountHalf)>,
+    risk: Option<(Timestamp, holdings::RiskHalf)>,
     dropped: u64,
 }
 
@@ -67,11 +67,11 @@ impl Session {
         let body = (status == 200 && body.len() <= TEXT_LEN_MAX).then_some(body);
         match (path, body) {
             (path::ACCOUNT, Some(body)) => {
-                self.account = answers::account(body).map(|half| (at, half));
+                self.account = holdings::account(body).map(|half| (at, half));
                 self.paired(self.account.is_some(), at)
             }
             (path::POSITION_RISK, Some(body)) => {
-                self.risk = answers::position_risk(body, at).map(|half| (at, half));
+                self.risk = holdings::position_risk(body, at).map(|half| (at, half));
                 self.paired(self.risk.is_some(), at)
             }
             (path::ACCOUNT | path::POSITION_RISK, None) => self.paired(false, at),
@@ -88,7 +88,7 @@ impl Session {
         let risk = risk.filter(|(then, _)| fresh(*then));
         match (readable, account, risk) {
             (true, Some((_, account)), Some((_, risk))) => vec![
-                answers::holdings(account, risk)
+                holdings::holdings(account, risk)
                     .map_or(Event::ReadFailed(Reading::Holdings), Event::Holdings),
             ],
             (true, account, risk) => {

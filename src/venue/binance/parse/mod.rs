@@ -3,8 +3,11 @@
 //! A name that this version does not know becomes `Other` where we have one, and otherwise spoils its element: the
 //! element is then reported, never guessed.
 
-pub(super) mod answers;
-pub(super) mod frames;
+pub mod answers;
+pub mod frames;
+pub mod holdings;
+mod private;
+mod rules;
 
 use super::wire::{self, Bad, Text};
 use crate::model::{MarginType, OrderKind, OrderStatus, PositionSide, Side};
@@ -57,7 +60,7 @@ fn order_kind(text: &str) -> OrderKind {
 /// Status in the regular store. `NEW_INSURANCE` and `NEW_ADL` are the venue's own orders against the account.
 ///
 /// Source: user data streams page, "Event: Order Update", read 2026-11-22.
-pub(super) fn order_status(text: &str) -> OrderStatus {
+pub fn order_status(text: &str) -> OrderStatus {
     match text {
         "NEW" | "NEW_INSURANCE" | "NEW_ADL" => OrderStatus::New,
         "PARTIALLY_FILLED" => OrderStatus::PartiallyFilled,
