@@ -6,6 +6,7 @@
 
 mod answer;
 mod budget;
+mod config;
 mod connect;
 mod http;
 mod market;
@@ -24,8 +25,9 @@ mod url;
 
 pub use answer::{Answer, NoAnswer, NoKey};
 pub use budget::{Importance, WEIGHT_MAX};
+pub use config::{SessionConfig, Want};
 pub use http::{Http, HttpConfig, RECV_WINDOW_MS};
 pub use permissions::{Permissions, permissions};
 pub(crate) use round::clock_is_off;
-pub use session::{SessionConfig, Want, run};
+pub use session::run;
 pub use url::check_urls;

@@ -415,3 +415,88 @@ async fn marks_of_the_watched_symbols_are_subscribed_and_again_after_a_loss() {
     }
     guarded.end().await;
 }
+
+#[tokio::test]
+async fn st_15_a_venue_that_comes_back_is_found_again() {
+    let posts = Arc::new(AtomicUsize::new(0));
+    let server = Server::start(move |asked| match asked.path() {
+        "/fapi/v1/listenKey" if posts.fetch_add(1, Ordering::SeqCst) < 3 => {
+            Reply::Http(502, "", String::new())
+        }
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |_| {});
+    let _peer = streams.next().await;
+    let seen = guarded.until(|via| *via == Via::Link(Link::Up)).await;
+    assert_eq!(seen.iter().filter(|via| is_down(via)).count(), 3, "{seen:?}");
+    guarded.armed().await;
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn st_19_an_endpoint_that_moved_is_named_and_not_stormed() {
+    let server = Server::start(venue).await;
+    // A plain web server where the streams should be.
+    let gone = Server::start(|_| Reply::Http(410, "", String::new())).await;
+    let (out_tx, out) = mpsc::channel(4_096);
+    let (wants, wants_rx) = mpsc::channel(16);
+    let cancel = CancellationToken::new();
+    let config = SessionConfig::new(&gone.url.replace("http", "ws"));
+    let task = tokio::spawn(run(
+        config,
+        server.http(),
+        reader(),
+        out_tx,
+        wants_rx,
+        cancel.clone(),
+    ));
+    let mut guarded = Guarded {
+        out,
+        wants,
+        cancel,
+        task,
+    };
+    let moved = |via: &Via| matches!(via, Via::Link(Link::Down(why)) if why.contains("410"));
+    guarded.until(moved).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(
+        gone.connections.load(Ordering::SeqCst) <= 6,
+        "{:?}",
+        gone.connections
+    );
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn li_01_while_the_venue_wants_silence_reads_say_so_and_are_not_sent() {
+    let server = Server::start(|asked| match asked.path() {
+        "/fapi/v3/account" => Reply::Http(
+            418,
+            "retry-after: 60\r\n",
+            r#"{"code":-1003,"msg":"banned"}"#.to_owned(),
+        ),
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |config| {
+        config.digest_interval = Span::from_ms(100)
+    });
+    let _peer = streams.next().await;
+    guarded
+        .until(|via| matches!(via, Via::Rest { status: 418, .. }))
+        .await;
+    let asked = server.asked().len();
+    guarded.wants.send(Want::Settings).await.unwrap();
+    let silent = |via: &Via| matches!(via, Via::Rest { status: 0, body, .. } if body.contains("silence"));
+    guarded.until(silent).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // What was on its way together with the refused one may still have arrived.
+    assert!(server.asked().len() <= asked + 9, "{:?}", server.asked());
+    let before = server.asked().len();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.asked().len(), before);
+    guarded.end().await;
+}
