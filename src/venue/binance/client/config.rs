@@ -13,6 +13,10 @@ pub struct SessionConfig {
     pub digest_interval: Span,
     /// How often the key is extended; it lives 60 minutes.
     pub keepalive: Span,
+    /// Frames are held back for the first snapshot this long at most. They carry absolute values with their time, and
+    /// the core drops what is older than what it has, so showing them late and unproven beats hiding a margin call
+    /// while REST is down.
+    pub hold_max: Span,
     /// A connection is replaced when it gets this old; the venue cuts it at 24 h.
     pub switch_after: Span,
     /// Transfers are wanted from here on, when the account was guarded before; else from two minutes before the start.
@@ -26,6 +30,7 @@ impl SessionConfig {
             stream_url: stream_url.trim_end_matches('/').to_owned(),
             digest_interval: Span::from_secs(5),
             keepalive: Span::from_secs(20 * 60),
+            hold_max: Span::from_secs(10),
             switch_after: Span::from_secs(23 * 3600),
             transfers_since: None,
         }

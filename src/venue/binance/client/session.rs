@@ -37,10 +37,6 @@ use crate::venue::{Received, Via};
 /// Frames held back while the first snapshot is read: ten seconds at four hundred a second. More is an overflow.
 const HELD_MAX: usize = 4_096;
 
-/// Frames are held back this long at most. They carry absolute values with their time, and the core drops what is older
-/// than what it has, so showing them late and unproven beats hiding a margin call while REST is down.
-const HELD_FOR: Span = Span::from_secs(10);
-
 /// The old socket of a planned switch is read this long after the new one is open.
 const OVERLAP: Span = Span::from_secs(2);
 
@@ -374,7 +370,7 @@ impl Session {
             key,
             switch_at: now.after(self.config.switch_after),
             keep_at: now.after(self.config.keepalive),
-            held: (!planned).then(|| (Vec::new(), now.after(HELD_FOR))),
+            held: (!planned).then(|| (Vec::new(), now.after(self.config.hold_max))),
         });
         if planned {
             self.reads.ask(Kind::Holdings, now);
