@@ -48,6 +48,8 @@ pub enum Want {
     Settings,
     /// Contract rules and tiers, now.
     Rules,
+    /// Transfers since the last gap, now.
+    Transfers,
     /// Mark prices of these contracts, from now on; replaces the earlier set.
     Watch(BTreeSet<Symbol>),
     /// A new connection, because this one is not believed.

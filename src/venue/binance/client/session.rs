@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::NoKey;
-use super::config::{SessionConfig, Want};
+pub use super::config::{SessionConfig, Want};
 use super::connect::{NotOpened, Opened, open, scrub};
 use super::http::{Http, millis};
 use super::market;
@@ -480,6 +480,7 @@ impl Session {
             Want::Holdings => self.reads.ask(Kind::Holdings, now),
             Want::OpenOrders => self.reads.ask(Kind::Orders, now),
             Want::Settings => self.reads.ask(Kind::Settings, now),
+            Want::Transfers => self.reads.ask(Kind::Transfers, now),
             Want::Rules => self.reads.ask(Kind::Rules, now),
             Want::Watch(symbols) => {
                 self.watched.send_if_modified(|watched| {

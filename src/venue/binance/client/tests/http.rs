@@ -183,11 +183,11 @@ async fn the_keys_permissions_are_asked_of_the_account_host() {
         "permitsUniversalTransfer":false,"enableFutures":true}"#;
     let server = Server::start(move |asked| match asked.path() {
         "/sapi/v1/account/apiRestrictions" => ok(body),
-        _ => ok("{}"),
+        _ => venue(asked),
     })
     .await;
     let http = server.http();
-    let got = permissions(&http, &reader(), &server.url).await.unwrap();
+    let got = permissions::permissions(&http, &reader(), &server.url).await.unwrap();
     assert_eq!(got.excessive(), ["enableWithdrawals"]);
 }
 
