@@ -1,1 +1,3 @@
-//! Boundary tests.
+//! The boundary: one binary, a module for each side that the outside can touch.
+
+mod scenarios;

@@ -151,6 +151,12 @@ macro_rules! signed {
             }
         }
 
+        impl Default for $name {
+            fn default() -> $name {
+                $name::ZERO
+            }
+        }
+
         impl std::ops::Add for $name {
             type Output = $name;
             fn add(self, other: $name) -> $name {

@@ -1,9 +1,150 @@
-//! Policies: what is measured, and when it counts.
+//! Policies: what is measured ([`Kind`], one file a type), and when it counts ([`envelope`]).
+//!
+//! A policy answers with a measurement or with "unknown", never with "fine" for lack of data. Adding a type is a file,
+//! a variant of [`Kind`] and a line in each `match` here.
 
 pub mod blind;
 pub mod drawdown;
+pub mod envelope;
 pub mod margin_call;
 pub mod margin_ratio;
 pub mod max_position;
+mod memory;
 pub mod period_loss;
 pub mod spec;
+
+pub use memory::Memory;
+pub use spec::{Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySet, PolicySpec, Rung, SymbolFilter};
+
+use crate::book::{Book, Bucket, Missing};
+use crate::model::{Leg, Timestamp};
+use std::fmt;
+
+/// What an assessment is about, and what a rung acts upon.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// The whole account.
+    Account,
+    /// The positions on one margin.
+    Bucket(Bucket),
+    /// One leg of one symbol.
+    Leg(Leg),
+}
+
+/// What a policy sees.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The account.
+    pub book: &'a Book,
+    /// What this policy remembers.
+    pub memory: &'a Memory,
+    /// The policy as written.
+    pub spec: &'a PolicySpec,
+}
+
+/// One measurement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assessment {
+    /// Of what.
+    pub scope: Scope,
+    /// The measurement.
+    pub measured: Measured,
+}
+
+/// The result of measuring.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measured {
+    /// A number to compare with thresholds.
+    Value(Amount),
+    /// Worse than every threshold: what the measure divides by is gone.
+    Beyond,
+    /// An event-like policy fires, for the event of this time.
+    Fired(Timestamp),
+    /// An event-like policy does not.
+    Quiet,
+    /// It cannot be measured.
+    Unknown(Missing),
+}
+
+impl Kind {
+    /// Follows the account: high-water marks, period bases. Changes only the policy's own memory.
+    pub fn observe(&self, memory: &mut Memory, spec: &PolicySpec, book: &Book) {
+        match self {
+            Kind::Drawdown(drawdown) => drawdown.observe(memory, spec, book),
+            Kind::PeriodLoss(period_loss) => period_loss.observe(memory, book),
+            Kind::MarginRatio(_) | Kind::MarginCall(_) | Kind::MaxPosition(_) | Kind::Blind(_) => {}
+        }
+    }
+
+    /// Measures. An `Unknown` of the whole account stands for all scopes.
+    pub fn assess(&self, view: View<'_>, out: &mut Vec<Assessment>) {
+        match self {
+            Kind::MarginRatio(policy) => policy.assess(view, out),
+            Kind::MarginCall(policy) => policy.assess(view, out),
+            Kind::MaxPosition(policy) => policy.assess(view, out),
+            Kind::Drawdown(policy) => policy.assess(view, out),
+            Kind::PeriodLoss(policy) => policy.assess(view, out),
+            Kind::Blind(policy) => policy.assess(view, out),
+        }
+    }
+
+    /// The arithmetic behind the present measurement, for records and people.
+    pub fn explain(&self, view: View<'_>, scope: &Scope) -> String {
+        match self {
+            Kind::MarginRatio(_) | Kind::MarginCall(_) => margin_ratio::explain(view, scope),
+            Kind::MaxPosition(policy) => policy.explain(view, scope),
+            Kind::Drawdown(policy) => policy.explain(view),
+            Kind::PeriodLoss(policy) => policy.explain(view),
+            Kind::Blind(policy) => policy.explain(view),
+        }
+    }
+
+    /// Whether a reduction has reached its aim. Unknown is "no".
+    pub fn has_reached(&self, view: View<'_>, scope: &Scope, to: Amount) -> bool {
+        match self {
+            Kind::MarginRatio(_) | Kind::MarginCall(_) => margin_ratio::has_reached(view, scope, to),
+            Kind::MaxPosition(policy) => policy.has_reached(view, scope, to),
+            Kind::Drawdown(_) | Kind::PeriodLoss(_) | Kind::Blind(_) => false,
+        }
+    }
+
+    /// When the measurement changes by time alone, if a rung could then trip or clear.
+    pub fn next_change(&self, view: View<'_>) -> Option<Timestamp> {
+        match self {
+            Kind::MarginCall(policy) => policy.next_change(view),
+            Kind::PeriodLoss(_) | Kind::Drawdown(_) => view.memory.until,
+            Kind::Blind(policy) => policy.next_change(view),
+            Kind::MarginRatio(_) | Kind::MaxPosition(_) => None,
+        }
+    }
+}
+
+impl PolicySpec {
+    /// Whether the thresholds are money.
+    pub fn is_in_money(&self) -> bool {
+        self.ladder
+            .iter()
+            .any(|rung| matches!(rung.at, Some(Amount::Money(_))))
+    }
+}
+
+impl Scope {
+    /// Whether something on this leg is in scope.
+    pub fn covers(&self, book: &Book, leg: &Leg) -> bool {
+        match self {
+            Scope::Account => true,
+            Scope::Bucket(bucket) => book.bucket_of(leg, None).as_ref() == Some(bucket),
+            Scope::Leg(own) => own == leg,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Account => f.write_str("account"),
+            Scope::Bucket(bucket) => write!(f, "{bucket}"),
+            Scope::Leg(leg) => write!(f, "{leg}"),
+        }
+    }
+}

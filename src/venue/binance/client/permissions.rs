@@ -64,7 +64,9 @@ impl Permissions {
 pub async fn permissions(http: &Http, reader: &ReadSigner, sapi_url: &str) -> Result<Permissions, String> {
     // It is asked first of all, and a timestamp that is off would look like a key that may do nothing.
     if http.synced_at().is_none() {
-        http.sync_clock(reader).await.map_err(|why| format!("the venue's clock: {why}"))?;
+        http.sync_clock(reader)
+            .await
+            .map_err(|why| format!("the venue's clock: {why}"))?;
     }
     let base = sapi_url.trim_end_matches('/');
     let answer = http

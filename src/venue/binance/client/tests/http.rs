@@ -187,7 +187,9 @@ async fn the_keys_permissions_are_asked_of_the_account_host() {
     })
     .await;
     let http = server.http();
-    let got = permissions::permissions(&http, &reader(), &server.url).await.unwrap();
+    let got = permissions::permissions(&http, &reader(), &server.url)
+        .await
+        .unwrap();
     assert_eq!(got.excessive(), ["enableWithdrawals"]);
 }
 

@@ -1,0 +1,533 @@
+//! The account as a fold of events: balances, positions, marks, orders, rules, and how far they may be trusted.
+//!
+//! Rules: absence in a stream event means unchanged; absence in a complete reading means zero, unless the stream
+//! spoke of it a moment ago; a failed reading changes nothing; older facts never undo newer ones.
+
+mod equity;
+mod link;
+mod margin;
+mod orders;
+mod transfers;
+
+pub use equity::CURRENCY;
+pub use link::LinkView;
+pub use margin::{Bucket, BucketMargin};
+pub use orders::Orders;
+pub use transfers::{Telling, TransferMemory};
+
+use crate::event::{AccountUpdate, Event, Holdings, Reading, Reason, Settings};
+use crate::model::{
+    Asset, AssetIndex, Balance, Instrument, Leg, MarginType, Money, Position, PositionMode, Price, Qty, Span,
+    Store, Symbol, Tier, Timestamp,
+};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How long after the stream spoke of something a reading that says otherwise is taken for a late one.
+///
+/// Source: FAILURES.md MO-23, readings lag the stream by up to five seconds.
+const READ_LAG: Span = Span::from_secs(5);
+/// A mark price older than this is stale: one digest and a margin (POLICIES.md d.6 says 5 s for the stream;
+/// the digest brings marks every five seconds when the market stream is away).
+const MARK_AGE_MAX: Span = Span::from_secs(10);
+/// Holdings older than this are no ground for closing anything (POLICIES.md d.6).
+const HOLDINGS_AGE_MAX: Span = Span::from_secs(30);
+/// Symbols that may have mark prices kept; more than any venue lists.
+const MARKS_MAX: usize = 4_096;
+
+/// Something that a number needs and the book lacks. Unknown is not zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// No complete reading of the account yet.
+    Snapshot,
+    /// No mark price for a held contract.
+    Mark(Symbol),
+    /// The mark price of a held contract is stale.
+    StaleMark(Symbol),
+    /// No entry price for a held position.
+    Entry(Leg),
+    /// No price for an asset that the account holds.
+    Index(Asset),
+    /// No rules for a held contract.
+    Instrument(Symbol),
+    /// No maintenance tiers for a held contract.
+    Tiers(Symbol),
+    /// A balance moved without the stream saying why, and transfers were not read since.
+    Transfers,
+    /// A balance moved for a reason that is not known to be profit or flow.
+    Unclassified,
+    /// There is no positive equity to compare with.
+    NoEquity,
+}
+
+/// A mark price and when we got it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    price: Price,
+    at: Timestamp,
+    received: Timestamp,
+}
+
+/// A position and when the stream last spoke of it, by our clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Held {
+    position: Position,
+    touched: Timestamp,
+}
+
+/// A balance and when the stream last spoke of it, by our clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Purse {
+    balance: Balance,
+    touched: Timestamp,
+}
+
+/// The account as far as it is known.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    now: Timestamp,
+    settings: Option<Settings>,
+    instruments: BTreeMap<Symbol, Instrument>,
+    tiers: BTreeMap<Symbol, Vec<Tier>>,
+    margin_types: BTreeMap<Symbol, MarginType>,
+    indexes: BTreeMap<Asset, AssetIndex>,
+    purses: BTreeMap<Asset, Purse>,
+    held: BTreeMap<Leg, Held>,
+    marks: BTreeMap<Symbol, Mark>,
+    orders: Orders,
+    link: link::LinkState,
+    transfers: TransferMemory,
+    transfers_due: bool,
+    holdings_read: Option<Timestamp>,
+    calls: BTreeMap<Bucket, Timestamp>,
+    flow: Option<Money>,
+    unclassified: bool,
+    mismatches: u64,
+    unknown_events: u64,
+    failed_reads: u64,
+}
+
+impl Book {
+    /// Takes in one event at `now`, which never runs backwards.
+    pub fn apply(&mut self, now: Timestamp, event: &Event) {
+        self.begin(now);
+        match event {
+            Event::Link(change) => self.link.change(now, change),
+            Event::Account(update) => {
+                self.link.spoke(now);
+                self.account(update);
+            }
+            Event::Order(order) => {
+                self.link.spoke(now);
+                self.orders.update(now, order);
+            }
+            Event::MarginCall(call) => {
+                self.link.spoke(now);
+                self.margin_call(call);
+            }
+            Event::SettingsChanged | Event::FillHint(_) => self.link.spoke(now),
+            Event::Marks(marks) => {
+                for mark in marks {
+                    self.mark(mark.symbol.clone(), mark.price, mark.at);
+                }
+            }
+            Event::Holdings(holdings) => self.holdings(holdings),
+            Event::OpenOrders(store, orders) => self.orders.read(now, *store, orders),
+            Event::Settings(settings) => self.settings = Some(*settings),
+            Event::MarginTypes(types) => self.margin_types.extend(types.iter().cloned()),
+            Event::Rules(instruments) => self.rules(instruments),
+            Event::Tiers(tiers) => {
+                for (symbol, tiers) in tiers {
+                    if let Some(instrument) = self.instruments.get_mut(symbol) {
+                        instrument.tiers.clone_from(tiers);
+                    }
+                    self.tiers.insert(symbol.clone(), tiers.clone());
+                }
+            }
+            Event::AssetIndexes(indexes) => {
+                self.indexes
+                    .extend(indexes.iter().map(|index| (index.asset.clone(), index.clone())));
+            }
+            Event::Transfers(transfers) => {
+                // A listed transfer counts once the balance has moved by it; the stream or the next digest brings that,
+                // and asks for the list again. Counted before, it would turn the move itself into a loss.
+                if self.transfers_due || self.transfers.horizon.is_none() {
+                    for (asset, amount) in self.transfers.read(now, transfers) {
+                        self.add_flow(&asset, amount);
+                    }
+                    self.transfers_due = false;
+                }
+            }
+            Event::ReadFailed(_) => self.failed_reads = self.failed_reads.saturating_add(1),
+            Event::Unknown(_) => self.unknown_events = self.unknown_events.saturating_add(1),
+        }
+    }
+
+    /// Starts a step without an event: time passes, and what belonged to the last step is over.
+    pub fn begin(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        self.flow = None;
+        self.unclassified = false;
+    }
+
+    fn account(&mut self, update: &AccountUpdate) {
+        for change in &update.balances {
+            let purse = self.purses.get(&change.asset);
+            if purse.is_some_and(|purse| purse.balance.at > update.at) {
+                continue;
+            }
+            match &update.reason {
+                Reason::External => {
+                    if self.transfers.streamed(&change.asset, change.change, update.at) {
+                        self.add_flow(&change.asset, change.change);
+                    }
+                }
+                Reason::Unclassified(_) => self.unclassified = true,
+                Reason::Internal | Reason::Profit => {}
+            }
+            let balance = Balance {
+                wallet: change.wallet,
+                cross_wallet: change.cross_wallet,
+                at: update.at,
+            };
+            self.purses.insert(
+                change.asset.clone(),
+                Purse {
+                    balance,
+                    touched: self.now,
+                },
+            );
+        }
+        for change in &update.positions {
+            let known = self.held.get(&change.leg);
+            if known.is_some_and(|held| held.position.at > update.at) {
+                continue;
+            }
+            let position = Position {
+                amount: change.amount,
+                entry: change.entry,
+                margin: change.margin,
+                isolated_wallet: change.isolated_wallet,
+                at: update.at,
+            };
+            self.held.insert(
+                change.leg.clone(),
+                Held {
+                    position,
+                    touched: self.now,
+                },
+            );
+        }
+    }
+
+    /// A reading of everything: the digest. It proves life when it agrees with what the stream said.
+    fn holdings(&mut self, read: &Holdings) {
+        let mut agrees = true;
+        for (asset, balance) in &read.balances {
+            let known = self.purses.get(asset);
+            if known.is_some_and(|purse| self.is_late(purse.balance.at, purse.touched, balance.at)) {
+                continue;
+            }
+            let moved = known.is_none_or(|purse| purse.balance.wallet != balance.wallet);
+            if moved && (known.is_some() || !balance.wallet.is_zero()) {
+                self.transfers_due = true;
+                agrees &= known.is_none();
+            }
+            let touched = known.map_or(Timestamp::default(), |purse| purse.touched);
+            self.purses.insert(
+                asset.clone(),
+                Purse {
+                    balance: balance.clone(),
+                    touched,
+                },
+            );
+        }
+        let mut present: BTreeMap<&Leg, &Position> = BTreeMap::new();
+        for (leg, position) in &read.positions {
+            present.insert(leg, position);
+        }
+        for (leg, held) in &mut self.held {
+            if present.contains_key(leg) || held.position.amount.is_zero() {
+                continue;
+            }
+            agrees = false;
+            if self.now.since(held.touched) > READ_LAG {
+                held.position.amount = Qty::ZERO;
+                held.position.entry = None;
+                held.position.isolated_wallet = Money::ZERO;
+            }
+        }
+        for (leg, position) in present {
+            let known = self.held.get(leg);
+            let amount_known = known.map_or(Qty::ZERO, |held| held.position.amount);
+            let first = self.holdings_read.is_none();
+            if amount_known != position.amount && !first {
+                agrees = false;
+            }
+            if known.is_some_and(|held| self.is_late(held.position.at, held.touched, position.at)) {
+                continue;
+            }
+            let margin = position.margin.or(known.and_then(|held| held.position.margin));
+            let touched = known.map_or(Timestamp::default(), |held| held.touched);
+            let position = Position {
+                margin,
+                ..position.clone()
+            };
+            self.held.insert(leg.clone(), Held { position, touched });
+        }
+        for mark in &read.marks {
+            self.mark(mark.symbol.clone(), mark.price, mark.at);
+        }
+        self.holdings_read = Some(self.now);
+        if !agrees {
+            self.mismatches = self.mismatches.saturating_add(1);
+        }
+        self.link.digest(self.now, agrees);
+    }
+
+    /// Whether a reading dated `read` is older than the fact that we hold.
+    ///
+    /// The venue's update time decides; it is 0 on untouched rows (binance-usdm.md 5.7), and then a reading yields
+    /// to what the stream said a moment ago.
+    fn is_late(&self, known: Timestamp, touched: Timestamp, read: Timestamp) -> bool {
+        if read.ms() > 0 {
+            read < known
+        } else {
+            self.now.since(touched) <= READ_LAG
+        }
+    }
+
+    fn mark(&mut self, symbol: Symbol, price: Price, at: Timestamp) {
+        let mark = Mark {
+            price,
+            at,
+            received: self.now,
+        };
+        let has_room = self.marks.len() < MARKS_MAX;
+        match self.marks.get_mut(&symbol) {
+            Some(known) if known.at > at => {}
+            Some(known) => *known = mark,
+            None if has_room => {
+                self.marks.insert(symbol, mark);
+            }
+            None => {}
+        }
+    }
+
+    fn rules(&mut self, instruments: &[Instrument]) {
+        for instrument in instruments {
+            let mut instrument = instrument.clone();
+            if instrument.tiers.is_empty()
+                && let Some(tiers) = self.tiers.get(&instrument.symbol)
+            {
+                instrument.tiers.clone_from(tiers);
+            }
+            self.instruments.insert(instrument.symbol.clone(), instrument);
+        }
+    }
+
+    fn margin_call(&mut self, call: &crate::event::MarginCall) {
+        for called in &call.positions {
+            if let Some(price) = called.mark {
+                self.mark(called.leg.symbol.clone(), price, call.at);
+            }
+            if let Some(bucket) = self.bucket_of(&called.leg, Some(called.margin)) {
+                self.calls.insert(bucket, self.now);
+            }
+        }
+    }
+
+    fn add_flow(&mut self, asset: &Asset, amount: Money) {
+        match self.value_of(asset, amount) {
+            Ok(value) => self.flow = Some(self.flow.unwrap_or(Money::ZERO) + value),
+            Err(_) => self.unclassified = true,
+        }
+    }
+
+    /// The time of the newest step.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Whether enough was read to judge margin and positions.
+    pub fn is_ready(&self) -> bool {
+        self.settings.is_some()
+            && self.holdings_read.is_some()
+            && !self.instruments.is_empty()
+            && self.orders.is_read(Store::Regular)
+            && self.orders.is_read(Store::Conditional)
+    }
+
+    /// Whether holdings are fresh enough to close something on their ground.
+    pub fn is_fresh(&self) -> bool {
+        let read = self
+            .holdings_read
+            .is_some_and(|read| self.now.since(read) <= HOLDINGS_AGE_MAX);
+        read || self
+            .link
+            .proof_age(self.now)
+            .is_some_and(|age| age <= HOLDINGS_AGE_MAX)
+    }
+
+    /// When the holdings were last read over REST, by our clock.
+    pub fn holdings_read(&self) -> Option<Timestamp> {
+        self.holdings_read
+    }
+
+    /// What must be read again before equity can be trusted.
+    pub fn wants_transfers(&self) -> bool {
+        self.transfers_due
+    }
+
+    /// One-way or hedge, when known.
+    pub fn position_mode(&self) -> Option<PositionMode> {
+        self.settings.map(|settings| settings.mode)
+    }
+
+    /// Whether all assets back all positions.
+    pub fn is_multi_assets(&self) -> bool {
+        self.settings.is_some_and(|settings| settings.multi_assets)
+    }
+
+    /// Every position that is not flat.
+    pub fn positions(&self) -> impl Iterator<Item = (&Leg, &Position)> {
+        self.held
+            .iter()
+            .filter(|(_, held)| !held.position.amount.is_zero())
+            .map(|(leg, held)| (leg, &held.position))
+    }
+
+    /// Signed amount of a leg; zero when nothing is known of it. Ask [`Book::is_ready`] first.
+    pub fn amount(&self, leg: &Leg) -> Qty {
+        self.held.get(leg).map_or(Qty::ZERO, |held| held.position.amount)
+    }
+
+    /// A position by its leg, if ever seen.
+    pub fn position(&self, leg: &Leg) -> Option<&Position> {
+        self.held.get(leg).map(|held| &held.position)
+    }
+
+    /// Rules of a contract.
+    pub fn instrument(&self, symbol: &Symbol) -> Result<&Instrument, Missing> {
+        self.instruments
+            .get(symbol)
+            .ok_or_else(|| Missing::Instrument(symbol.clone()))
+    }
+
+    /// The mark price of a contract, if it is fresh.
+    pub fn mark_price(&self, symbol: &Symbol) -> Result<Price, Missing> {
+        let mark = self
+            .marks
+            .get(symbol)
+            .ok_or_else(|| Missing::Mark(symbol.clone()))?;
+        if self.now.since(mark.received) > MARK_AGE_MAX {
+            return Err(Missing::StaleMark(symbol.clone()));
+        }
+        Ok(mark.price)
+    }
+
+    /// The newest mark price, however old: for sizing orders, where any price beats none.
+    pub fn last_mark(&self, symbol: &Symbol) -> Option<Price> {
+        self.marks.get(symbol).map(|mark| mark.price)
+    }
+
+    /// When the oldest mark of a held contract turns stale.
+    pub fn marks_stale_at(&self) -> Option<Timestamp> {
+        self.positions()
+            .filter_map(|(leg, _)| self.marks.get(&leg.symbol))
+            .map(|mark| mark.received.after(MARK_AGE_MAX).after(Span::from_ms(1)))
+            .filter(|at| *at > self.now)
+            .min()
+    }
+
+    /// Open orders of both stores.
+    pub fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// An order is known to be over, from the answer to a cancel.
+    pub fn forget_order(&mut self, id: &crate::model::OrderId) {
+        self.orders.forget(id);
+    }
+
+    /// The private stream and its proofs of life.
+    pub fn link(&self) -> LinkView<'_> {
+        LinkView::new(&self.link, self.now)
+    }
+
+    /// Money that crossed the account's border in this step, in [`CURRENCY`].
+    pub fn flow(&self) -> Option<Money> {
+        self.flow
+    }
+
+    /// Whether a balance moved in this step for a reason that is not known.
+    pub fn is_unclassified(&self) -> bool {
+        self.unclassified
+    }
+
+    /// When each bucket was last called for margin, by our clock.
+    pub fn calls(&self) -> &BTreeMap<Bucket, Timestamp> {
+        &self.calls
+    }
+
+    /// What is remembered of transfers, to survive a restart.
+    pub fn transfer_memory(&self) -> &TransferMemory {
+        &self.transfers
+    }
+
+    /// Takes back what was remembered of transfers.
+    pub fn restore_transfers(&mut self, memory: TransferMemory) {
+        self.transfers = memory;
+    }
+
+    /// Contracts whose mark prices are needed.
+    pub fn watched(&self) -> std::collections::BTreeSet<Symbol> {
+        self.positions()
+            .map(|(leg, _)| leg.symbol.clone())
+            .chain(self.orders.symbols())
+            .collect()
+    }
+
+    /// Counters for people: digests that differed, events not known, reads that failed.
+    pub fn counters(&self) -> [(&'static str, u64); 3] {
+        [
+            ("digest_mismatches", self.mismatches),
+            ("unknown_events", self.unknown_events),
+            ("failed_reads", self.failed_reads),
+        ]
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Missing::Snapshot => f.write_str("the account was not read yet"),
+            Missing::Mark(symbol) => write!(f, "no mark price for {symbol}"),
+            Missing::StaleMark(symbol) => write!(f, "the mark price of {symbol} is stale"),
+            Missing::Entry(leg) => write!(f, "no entry price for {leg}"),
+            Missing::Index(asset) => write!(f, "no price for the asset {asset}"),
+            Missing::Instrument(symbol) => write!(f, "no contract rules for {symbol}"),
+            Missing::Tiers(symbol) => write!(f, "no maintenance tiers for {symbol}"),
+            Missing::Transfers => f.write_str("a balance moved and transfers were not read since"),
+            Missing::Unclassified => f.write_str("a balance moved for a reason that is not known"),
+            Missing::NoEquity => f.write_str("no positive equity seen yet"),
+        }
+    }
+}
+
+/// What a failed reading was about, for people.
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reading::Holdings => "balances and positions",
+            Reading::OpenOrders(Store::Regular) => "open orders",
+            Reading::OpenOrders(Store::Conditional) => "open conditional orders",
+            Reading::Settings => "account settings",
+            Reading::MarginTypes => "margin types",
+            Reading::Rules => "contract rules",
+            Reading::Tiers => "maintenance tiers",
+            Reading::AssetIndexes => "asset prices",
+            Reading::Transfers => "transfers",
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! Open orders of both stores. An order that is over never comes back to life.
+
+use crate::model::{Order, OrderId, Store, Symbol, Timestamp};
+use std::collections::{BTreeMap, VecDeque};
+
+use super::READ_LAG;
+
+/// Orders kept; the venue allows 200 a symbol and 200 conditional ones (binance-usdm.md 5.2).
+const OPEN_MAX: usize = 20_000;
+/// Ended orders remembered, so that a late event cannot revive one; a burst of cancels fits.
+const ENDED_MAX: usize = 2_048;
+
+/// Open orders.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    open: BTreeMap<OrderId, Tracked>,
+    ended: VecDeque<OrderId>,
+    read_regular: Option<Timestamp>,
+    read_conditional: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+struct Tracked {
+    order: Order,
+    touched: Timestamp,
+}
+
+impl Orders {
+    /// An event about one order.
+    pub(super) fn update(&mut self, now: Timestamp, order: &Order) {
+        if self.ended.contains(&order.id) {
+            return;
+        }
+        if order.status.is_terminal() {
+            self.forget(&order.id);
+            return;
+        }
+        let older = self.open.get(&order.id).is_some_and(|known| {
+            known.order.at > order.at || (known.order.at == order.at && known.order.executed > order.executed)
+        });
+        if !older && (self.open.len() < OPEN_MAX || self.open.contains_key(&order.id)) {
+            self.open.insert(
+                order.id.clone(),
+                Tracked {
+                    order: order.clone(),
+                    touched: now,
+                },
+            );
+        }
+    }
+
+    /// A complete reading of one store.
+    pub(super) fn read(&mut self, now: Timestamp, store: Store, orders: &[Order]) {
+        let mut listed: BTreeMap<&OrderId, &Order> = BTreeMap::new();
+        for order in orders {
+            listed.insert(&order.id, order);
+        }
+        self.open.retain(|id, tracked| {
+            id.store != store || listed.contains_key(id) || now.since(tracked.touched) <= READ_LAG
+        });
+        for order in listed.into_values() {
+            let touched = self
+                .open
+                .get(&order.id)
+                .map_or(Timestamp::default(), |known| known.touched);
+            self.update(touched, order);
+        }
+        match store {
+            Store::Regular => self.read_regular = Some(now),
+            Store::Conditional => self.read_conditional = Some(now),
+        }
+    }
+
+    /// An order is over.
+    pub(super) fn forget(&mut self, id: &OrderId) {
+        self.open.remove(id);
+        if !self.ended.contains(id) {
+            if self.ended.len() >= ENDED_MAX {
+                self.ended.pop_front();
+            }
+            self.ended.push_back(id.clone());
+        }
+    }
+
+    /// Whether a store was ever read.
+    pub fn is_read(&self, store: Store) -> bool {
+        self.read_at(store).is_some()
+    }
+
+    /// When a store was last read, by our clock.
+    pub fn read_at(&self, store: Store) -> Option<Timestamp> {
+        match store {
+            Store::Regular => self.read_regular,
+            Store::Conditional => self.read_conditional,
+        }
+    }
+
+    /// Every open order, by store, symbol and number.
+    pub fn iter(&self) -> impl Iterator<Item = &Order> {
+        self.open.values().map(|tracked| &tracked.order)
+    }
+
+    /// Open orders of a symbol in both stores.
+    pub fn of<'a>(&'a self, symbol: &'a Symbol) -> impl Iterator<Item = &'a Order> + 'a {
+        self.iter().filter(move |order| order.id.symbol == *symbol)
+    }
+
+    /// One order, if it is open.
+    pub fn get(&self, id: &OrderId) -> Option<&Order> {
+        self.open.get(id).map(|tracked| &tracked.order)
+    }
+
+    /// Contracts that have open orders.
+    pub fn symbols(&self) -> impl Iterator<Item = Symbol> {
+        self.open.keys().map(|id| id.symbol.clone())
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}

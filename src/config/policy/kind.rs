@@ -1,0 +1,301 @@
+//! The types of policy: their own keys, and what their thresholds are written in.
+
+use super::amount::{Unit, money};
+use crate::config::fields::{Fields, short};
+use crate::config::nearest::{list, nearest};
+use crate::config::node::Problems;
+use crate::policy::blind::Blind;
+use crate::policy::drawdown::{Drawdown, HighWater};
+use crate::policy::margin_call::MarginCall;
+use crate::policy::margin_ratio::MarginRatio;
+use crate::policy::max_position::{MaxPosition, Measure};
+use crate::policy::period_loss::{Base, Period, PeriodLoss};
+use crate::policy::spec::Kind;
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+
+/// The types that this version has.
+const BUILT: [&str; 6] = [
+    "margin_ratio",
+    "margin_call",
+    "max_position",
+    "drawdown",
+    "period_loss",
+    "blind",
+];
+
+/// The types that are planned.
+const PLANNED: [&str; 13] = [
+    "liquidation_distance",
+    "loss_velocity",
+    "max_exposure",
+    "unprotected_position",
+    "orphan_orders",
+    "order_limits",
+    "forced_event",
+    "loss_streak",
+    "trading_window",
+    "symbol_allowlist",
+    "profit_giveback",
+    "foreign_activity",
+    "custom",
+];
+
+/// Keys that only one type has, to explain them in another.
+const OWN_KEYS: [(&str, &str); 9] = [
+    ("high_water", "drawdown"),
+    ("lock_floor_at", "drawdown"),
+    ("period", "period_loss"),
+    ("reset", "period_loss"),
+    ("timezone", "period_loss"),
+    ("base", "period_loss"),
+    ("initial", "period_loss"),
+    ("measure", "max_position"),
+    ("count_open_orders", "max_position"),
+];
+
+/// What the thresholds of a type mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// What `at` is written in; `None` for a type that only fires.
+    pub at: Option<Unit>,
+    /// What the `to` of a reduction is written in; `None` when closing does not lower the measure.
+    pub to: Option<Unit>,
+}
+
+/// Reads the keys of the type `name`. The shape is known even when the keys are wrong, so that the ladder can be
+/// checked too.
+pub(super) fn read(
+    name: &str,
+    fields: &mut Fields<'_>,
+    problems: &mut Problems,
+) -> Option<(Shape, Option<Kind>)> {
+    let both = |unit| Shape {
+        at: Some(unit),
+        to: Some(unit),
+    };
+    let at_only = |unit| Shape {
+        at: Some(unit),
+        to: None,
+    };
+    let read = match name {
+        "margin_ratio" => (both(Unit::Percent), Some(Kind::MarginRatio(MarginRatio))),
+        "margin_call" => {
+            let shape = Shape {
+                at: None,
+                to: Some(Unit::Percent),
+            };
+            (shape, Some(Kind::MarginCall(MarginCall)))
+        }
+        "blind" => (at_only(Unit::Time), Some(Kind::Blind(Blind))),
+        "max_position" => {
+            let (unit, kind) = max_position(fields, problems);
+            (both(unit), kind)
+        }
+        "drawdown" => (at_only(Unit::PercentOrMoney), drawdown(fields, problems)),
+        "period_loss" => (at_only(Unit::PercentOrMoney), period_loss(fields, problems)),
+        _ => return None,
+    };
+    Some(read)
+}
+
+/// Notes that there is no such type, or not yet.
+pub(super) fn unknown(fields: &mut Fields<'_>, name: &str, problems: &mut Problems) {
+    let Some(node) = fields.get("type") else { return };
+    let built = format!("built are {}", list(BUILT));
+    if PLANNED.contains(&name) {
+        let message = format!("type `{name}` is not built yet in this version");
+        problems.error(&node.place, "not-built", message, built);
+    } else {
+        let hint = match nearest(name, BUILT.into_iter().chain(PLANNED)) {
+            Some(near) => format!("did you mean `{near}`? {built}"),
+            None => built,
+        };
+        let message = format!("there is no type `{}`", short(name));
+        problems.error(&node.place, "unknown-type", message, hint);
+    }
+}
+
+/// The type that a key belongs to, when it is not this one's.
+pub(super) fn owner(key: &str, kind: &str) -> Option<String> {
+    OWN_KEYS
+        .iter()
+        .find(|(name, owner)| *name == key && *owner != kind)
+        .map(|(name, owner)| format!("`{name}` belongs to type `{owner}`"))
+}
+
+fn max_position(fields: &mut Fields<'_>, problems: &mut Problems) -> (Unit, Option<Kind>) {
+    let words = [
+        ("notional", Measure::Notional),
+        ("quantity", Measure::Quantity),
+        ("equity_multiple", Measure::EquityMultiple),
+    ];
+    let measure = match fields.get("measure") {
+        None => Some(Measure::Notional),
+        Some(_) => fields.choice("measure", &words, problems),
+    };
+    let count_open_orders = fields.flag("count_open_orders", true, problems);
+    let unit = match measure {
+        Some(Measure::Quantity) => Unit::Quantity,
+        Some(Measure::EquityMultiple) => Unit::Multiple,
+        Some(Measure::Notional) | None => Unit::Money,
+    };
+    let kind = measure
+        .zip(count_open_orders)
+        .map(|(measure, count_open_orders)| {
+            Kind::MaxPosition(MaxPosition {
+                measure,
+                count_open_orders,
+            })
+        });
+    (unit, kind)
+}
+
+fn drawdown(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
+    let words = [
+        ("realtime", HighWater::Realtime),
+        ("daily_close", HighWater::DailyClose),
+        ("static", HighWater::Static),
+    ];
+    let high_water = match fields.get("high_water") {
+        None => Some(HighWater::Realtime),
+        Some(_) => fields.choice("high_water", &words, problems),
+    };
+    let lock = match fields.get("lock_floor_at") {
+        None => Some(None),
+        Some(node) => money(node, "lock_floor_at", problems).map(Some),
+    };
+    let (high_water, lock_floor_at) = high_water.zip(lock)?;
+    Some(Kind::Drawdown(Drawdown {
+        high_water,
+        lock_floor_at,
+    }))
+}
+
+fn period_loss(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
+    let periods = [
+        ("day", Period::Day),
+        ("week", Period::Week),
+        ("month", Period::Month),
+    ];
+    let bases = [
+        ("equity", Base::Equity),
+        ("balance", Base::Balance),
+        ("max", Base::Max),
+        ("initial", Base::Initial),
+    ];
+    let period = match fields.get("period") {
+        None => Some(Period::Day),
+        Some(_) => fields.choice("period", &periods, problems),
+    };
+    let base = match fields.get("base") {
+        None => Some(Base::Equity),
+        Some(_) => fields.choice("base", &bases, problems),
+    };
+    let reset = reset(fields, problems);
+    let timezone = timezone(fields, problems);
+    let initial = match fields.get("initial") {
+        None => Some(None),
+        Some(node) => money(node, "initial", problems).map(Some),
+    };
+    let given = fields.get("initial");
+    match (base, given) {
+        (Some(Base::Initial), None) => {
+            let hint = "write initial = \"10000\", the capital that percentages refer to".to_owned();
+            fields.missing("initial", hint, problems);
+            return None;
+        }
+        (Some(Base::Equity | Base::Balance | Base::Max), Some(node)) => {
+            let message = "`initial` has a meaning with base = \"initial\" only".to_owned();
+            problems.error(
+                &node.key,
+                "initial",
+                message,
+                "remove it, or write base = \"initial\"".to_owned(),
+            );
+            return None;
+        }
+        _ => {}
+    }
+    Some(Kind::PeriodLoss(PeriodLoss {
+        period: period?,
+        reset: reset?,
+        timezone: timezone?,
+        base: base?,
+        initial: initial?,
+    }))
+}
+
+/// `HH:MM` on the zone's clock.
+fn reset(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Time> {
+    let Some(node) = fields.get("reset") else {
+        return Some(Time::midnight());
+    };
+    let written = fields.text("reset", problems)?;
+    let read = parse_time(written);
+    if read.is_none() {
+        let message = format!("`{}` is not a time of day", short(written));
+        problems.error(
+            &node.place,
+            "time",
+            message,
+            "write it like \"00:00\" or \"17:30\"".to_owned(),
+        );
+    }
+    read
+}
+
+fn parse_time(written: &str) -> Option<Time> {
+    let (hours, minutes) = written.split_once(':')?;
+    let two = |digits: &str| -> Option<i8> {
+        let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| digits.parse().ok()).flatten()
+    };
+    Time::new(two(hours)?, two(minutes)?, 0, 0).ok()
+}
+
+fn timezone(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<TimeZone> {
+    let Some(node) = fields.get("timezone") else {
+        return Some(TimeZone::UTC);
+    };
+    let written = fields.text("timezone", problems)?;
+    let plain = !written.is_empty()
+        && written.len() <= 64
+        && !written.contains("..")
+        && written
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_+-/".contains(c));
+    let found = if plain { TimeZone::get(written).ok() } else { None };
+    if found.is_none() {
+        let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        let hint = match nearest(written, names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write an IANA name such as \"UTC\" or \"Europe/Prague\"".to_owned(),
+        };
+        let message = format!("there is no time zone `{}`", short(written));
+        problems.error(&node.place, "timezone", message, hint);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_has_four_digits() {
+        for (text, expected) in [
+            ("00:00", Some((0, 0))),
+            ("17:30", Some((17, 30))),
+            ("24:00", None),
+            ("7:30", None),
+            ("07:60", None),
+            ("07:30:00", None),
+            ("+7:30", None),
+            ("", None),
+        ] {
+            let read = parse_time(text).map(|time| (time.hour(), time.minute()));
+            assert_eq!(read, expected, "{text}");
+        }
+    }
+}

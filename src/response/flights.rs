@@ -1,0 +1,411 @@
+//! What is in the air: requests that were decided and are not known to be over.
+//!
+//! One reduction at a time for each leg. A flight ends when its effect is seen, not when it is acknowledged: a landed
+//! reduction holds its leg until the position has moved by it or holdings were read after it, so that a book that lags
+//! never asks twice.
+
+use super::Needs;
+use crate::book::Book;
+use crate::event::{Outcome, RejectionKind, Report};
+use crate::model::{Intent, IntentKey, Leg, Order, Qty, Span, Store, Symbol, Timestamp};
+use std::collections::BTreeMap;
+
+/// After a landing, how long the stream may take to show the effect before it is read instead.
+const SETTLE: Span = Span::from_ms(300);
+/// After this a landed flight no longer holds its leg: reads keep failing, and the book is the best there is.
+const LANDED_MAX: Span = Span::from_secs(10);
+/// The executor answers within its own deadline of 3 s; after this an answer was lost and the venue is asked.
+const ANSWER_MAX: Span = Span::from_secs(10);
+/// A doubt that the executor could not settle in this time is settled by the position.
+const DOUBT_MAX: Span = Span::from_secs(30);
+/// First pause after a refusal; doubles up to [`PAUSE_MAX`].
+const PAUSE: Span = Span::from_ms(200);
+/// Longest pause between tries: a leg that cannot be closed is tried for ever, slowly.
+const PAUSE_MAX: Span = Span::from_secs(30);
+
+/// A request in the air.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Flight {
+    /// What was asked.
+    pub intent: Intent,
+    /// When.
+    pub sent: Timestamp,
+    /// How far it is.
+    pub phase: Phase,
+    /// For a reduction: what the leg held when it was decided.
+    pub before: Qty,
+    /// Filled so far, as far as known.
+    pub executed: Qty,
+}
+
+/// How far a flight is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Sent, no answer yet.
+    Sent,
+    /// The answer left it open; the executor is asking.
+    Doubtful,
+    /// The venue took it and it is over there; its effect is awaited since then.
+    Landed(Timestamp),
+    /// Dry run: not sent; stands for as long as nothing changes.
+    Suppressed,
+}
+
+/// Why a leg or a cancel waits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Trouble {
+    /// Refusals in a row.
+    pub failures: u32,
+    /// Refusals in a row for want of a counterparty.
+    pub band: u32,
+    /// Not before.
+    pub not_before: Timestamp,
+    /// Other closing orders hold the position: cancel them first.
+    pub conflict: bool,
+    /// The last refusal, for people.
+    pub last: String,
+}
+
+/// All flights of an account.
+#[derive(Clone, Debug, Default)]
+pub struct Flights {
+    open: BTreeMap<IntentKey, Flight>,
+    legs: BTreeMap<Leg, Trouble>,
+    cancels: BTreeMap<IntentKey, Trouble>,
+    last_action: Timestamp,
+    powerless: bool,
+}
+
+impl Flights {
+    /// Something was decided and goes out.
+    pub fn launch(&mut self, now: Timestamp, intent: Intent, before: Qty) {
+        self.last_action = now;
+        let flight = Flight {
+            intent: intent.clone(),
+            sent: now,
+            phase: Phase::Sent,
+            before,
+            executed: Qty::ZERO,
+        };
+        self.open.insert(intent.key(), flight);
+    }
+
+    /// A reduction that was in the air when the guard stopped: its outcome is to be found out.
+    pub fn restore(&mut self, now: Timestamp, intent: Intent, before: Qty) {
+        let flight = Flight {
+            intent: intent.clone(),
+            sent: now,
+            phase: Phase::Doubtful,
+            before,
+            executed: Qty::ZERO,
+        };
+        self.open.insert(intent.key(), flight);
+    }
+
+    /// What is known of a request. Gives what should be read because of it.
+    pub fn outcome(&mut self, now: Timestamp, book: &mut Book, key: &IntentKey, outcome: &Outcome) -> Needs {
+        let Some(flight) = self.open.get_mut(key) else {
+            return Needs::default();
+        };
+        self.last_action = now;
+        let leg = reduced_leg(&flight.intent).cloned();
+        match outcome {
+            Outcome::Accepted(report) => {
+                self.powerless = false;
+                match (report, &flight.intent) {
+                    (Some(report), Intent::Reduce(_)) => return self.progress(now, key, report),
+                    _ => flight.phase = Phase::Landed(now),
+                }
+                Needs::default()
+            }
+            Outcome::Done => {
+                if let IntentKey::Cancel(id) = key {
+                    book.forget_order(id);
+                }
+                self.open.remove(key);
+                self.cancels.remove(key);
+                Needs {
+                    holdings: leg.is_some(),
+                    orders: leg.is_none(),
+                    ..Needs::default()
+                }
+            }
+            Outcome::Suppressed => {
+                flight.phase = Phase::Suppressed;
+                Needs::default()
+            }
+            Outcome::Unknown(_) => {
+                flight.phase = Phase::Doubtful;
+                Needs {
+                    holdings: true,
+                    ..Needs::default()
+                }
+            }
+            Outcome::Rejected(rejection) => {
+                self.open.remove(key);
+                if rejection.kind == RejectionKind::Powerless {
+                    self.powerless = true;
+                }
+                let trouble = match &leg {
+                    Some(leg) => self.legs.entry(leg.clone()).or_default(),
+                    None => self.cancels.entry(key.clone()).or_default(),
+                };
+                trouble.failures = trouble.failures.saturating_add(1);
+                trouble.last = format!("{} {}", rejection.code, rejection.message);
+                let pause = match rejection.kind {
+                    RejectionKind::Retry(span) => span.max(pause(trouble.failures.saturating_sub(1))),
+                    RejectionKind::Powerless | RejectionKind::Stuck => PAUSE_MAX,
+                    _ => pause(trouble.failures),
+                };
+                trouble.not_before = now.after(pause);
+                match rejection.kind {
+                    RejectionKind::Conflict => trouble.conflict = true,
+                    RejectionKind::Band => trouble.band = trouble.band.saturating_add(1),
+                    _ => {}
+                }
+                Needs {
+                    holdings: true,
+                    orders: rejection.kind == RejectionKind::Conflict || leg.is_none(),
+                    settings: rejection.kind == RejectionKind::Mode,
+                    rules: rejection.kind == RejectionKind::Size,
+                    ..Needs::default()
+                }
+            }
+        }
+    }
+
+    /// The stream tells of an order; if it is one of ours, how far it got.
+    pub fn order(&mut self, now: Timestamp, order: &Order) {
+        if order.id.store != Store::Regular {
+            return;
+        }
+        let Some(client_id) = order.client_id.as_ref().filter(|id| id.is_ours()) else {
+            return;
+        };
+        let report = Report {
+            executed: order.executed,
+            terminal: order.status.is_terminal(),
+            at: order.at,
+        };
+        self.progress(now, &IntentKey::Reduce(client_id.clone()), &report);
+    }
+
+    fn progress(&mut self, now: Timestamp, key: &IntentKey, report: &Report) -> Needs {
+        let Some(flight) = self.open.get_mut(key) else {
+            return Needs::default();
+        };
+        flight.executed = flight.executed.max(report.executed);
+        if !report.terminal {
+            return Needs::default();
+        }
+        if matches!(flight.phase, Phase::Landed(_)) {
+            return Needs::default();
+        }
+        flight.phase = Phase::Landed(now);
+        self.last_action = now;
+        let filled = flight.executed.is_positive();
+        if let Some(leg) = reduced_leg(&flight.intent).cloned() {
+            if filled {
+                self.legs.remove(&leg);
+            } else {
+                // Over without a fill: nobody was there inside the band.
+                self.open.remove(key);
+                let trouble = self.legs.entry(leg).or_default();
+                trouble.failures = trouble.failures.saturating_add(1);
+                trouble.band = trouble.band.saturating_add(1);
+                trouble.last = "ended without a fill".into();
+                trouble.not_before = now.after(pause(trouble.failures));
+            }
+        }
+        Needs::default()
+    }
+
+    /// Ends the flights whose effect is seen, and asks for a reading where it is not.
+    pub fn settle(&mut self, book: &Book) -> Needs {
+        let now = book.now();
+        let mut needs = Needs::default();
+        if book.holdings_read().is_none() {
+            // Nothing is known of any position yet, and that is not the same as nothing being held.
+            return needs;
+        }
+        let mut ended = Vec::new();
+        for (key, flight) in &mut self.open {
+            let over = match (flight.phase, reduced_leg(&flight.intent)) {
+                (Phase::Landed(at), Some(leg)) => {
+                    let moved = flight.before.abs() - book.amount(leg).abs() >= flight.executed;
+                    let read = book.holdings_read().is_some_and(|read| read > at);
+                    let waited = now.since(at) >= SETTLE;
+                    needs.holdings |= !moved && !read && waited;
+                    moved || (read && waited) || now.since(at) >= LANDED_MAX
+                }
+                (Phase::Landed(at), None) => {
+                    let gone = is_gone(book, &flight.intent);
+                    let waited = now.since(at) >= SETTLE;
+                    needs.orders |= !gone && waited;
+                    let store = match &flight.intent {
+                        Intent::CancelAllConditional(_) => Store::Conditional,
+                        Intent::Cancel(id) => id.store,
+                        _ => Store::Regular,
+                    };
+                    let read = book.orders().read_at(store).is_some_and(|read| read > at);
+                    gone || (read && waited) || now.since(at) >= LANDED_MAX
+                }
+                // A cancel is over when its orders are gone, whatever its answer will be.
+                (Phase::Sent | Phase::Doubtful, None) if is_gone(book, &flight.intent) => true,
+                (Phase::Sent, _) => {
+                    if now.since(flight.sent) >= ANSWER_MAX {
+                        flight.phase = Phase::Doubtful;
+                    }
+                    false
+                }
+                (Phase::Doubtful, leg) => {
+                    let moved = leg.is_some_and(|leg| {
+                        let Intent::Reduce(order) = &flight.intent else {
+                            return false;
+                        };
+                        flight.before.abs() - book.amount(leg).abs() >= order.qty()
+                    });
+                    let waited = now.since(flight.sent) >= DOUBT_MAX;
+                    needs.holdings |= waited;
+                    let read = book
+                        .holdings_read()
+                        .is_some_and(|read| read > flight.sent.after(DOUBT_MAX));
+                    moved || (waited && read)
+                }
+                (Phase::Suppressed, Some(leg)) => book.amount(leg) != flight.before,
+                (Phase::Suppressed, None) => is_gone(book, &flight.intent),
+            };
+            if over {
+                ended.push(key.clone());
+            }
+        }
+        for key in ended {
+            self.open.remove(&key);
+            self.cancels.remove(&key);
+            self.last_action = now;
+        }
+        needs
+    }
+
+    /// Drops what a dry run did not send once nothing demands it any more.
+    pub fn stand_down(&mut self) {
+        self.open.retain(|_, flight| flight.phase != Phase::Suppressed);
+        self.legs.clear();
+        self.cancels.clear();
+    }
+
+    /// Whether a reduction of this leg is in the air.
+    pub fn is_busy(&self, leg: &Leg) -> bool {
+        self.reductions()
+            .any(|(_, flight)| reduced_leg(&flight.intent) == Some(leg))
+    }
+
+    /// What is in the air for a leg, not yet filled as far as the position shows.
+    pub fn pending(&self, leg: &Leg) -> Qty {
+        self.reductions()
+            .filter_map(|(_, flight)| match &flight.intent {
+                Intent::Reduce(order) if order.leg() == leg => Some(order.qty()),
+                _ => None,
+            })
+            .sum()
+    }
+
+    /// Whether this very request is in the air.
+    pub fn has(&self, key: &IntentKey) -> bool {
+        self.open.contains_key(key)
+    }
+
+    /// Whether a request waits out a pause.
+    pub fn is_paused(&self, now: Timestamp, key: &IntentKey) -> bool {
+        self.cancels
+            .get(key)
+            .is_some_and(|trouble| trouble.not_before > now)
+    }
+
+    /// Troubles of a leg.
+    pub fn trouble(&self, leg: &Leg) -> Option<&Trouble> {
+        self.legs.get(leg)
+    }
+
+    /// The orders that held a leg are gone: the next try needs no cancel first.
+    pub fn conflict_solved(&mut self, leg: &Leg) {
+        if let Some(trouble) = self.legs.get_mut(leg) {
+            trouble.conflict = false;
+        }
+    }
+
+    /// Every flight.
+    pub fn iter(&self) -> impl Iterator<Item = (&IntentKey, &Flight)> {
+        self.open.iter()
+    }
+
+    /// Reductions in the air.
+    pub fn reductions(&self) -> impl Iterator<Item = (&IntentKey, &Flight)> {
+        self.open
+            .iter()
+            .filter(|(key, _)| matches!(key, IntentKey::Reduce(_)))
+    }
+
+    /// Whether nothing is in the air.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// When something last went out or came to an end.
+    pub fn last_action(&self) -> Timestamp {
+        self.last_action
+    }
+
+    /// Whether the venue refuses the key.
+    pub fn is_powerless(&self) -> bool {
+        self.powerless
+    }
+
+    /// When something here changes by time alone.
+    pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let flights = self.open.values().filter_map(|flight| match flight.phase {
+            Phase::Sent => Some(flight.sent.after(ANSWER_MAX)),
+            Phase::Doubtful => Some(next_of(now, flight.sent.after(DOUBT_MAX))),
+            Phase::Landed(at) => Some(next_of(now, at.after(SETTLE))),
+            Phase::Suppressed => None,
+        });
+        let pauses = self
+            .legs
+            .values()
+            .chain(self.cancels.values())
+            .map(|trouble| trouble.not_before);
+        flights.chain(pauses).filter(|at| *at > now).min()
+    }
+}
+
+/// The first moment to look, and then every [`SETTLE`] until it is over.
+fn next_of(now: Timestamp, first: Timestamp) -> Timestamp {
+    if first > now { first } else { now.after(SETTLE) }
+}
+
+/// Whether what a cancel is for is no longer open.
+fn is_gone(book: &Book, intent: &Intent) -> bool {
+    match intent {
+        Intent::Cancel(id) => book.orders().get(id).is_none(),
+        Intent::CancelAll(symbol) => !any_open(book, Store::Regular, symbol),
+        Intent::CancelAllConditional(symbol) => !any_open(book, Store::Conditional, symbol),
+        Intent::Reduce(_) => false,
+    }
+}
+
+fn any_open(book: &Book, store: Store, symbol: &Symbol) -> bool {
+    book.orders().of(symbol).any(|order| order.id.store == store)
+}
+
+fn reduced_leg(intent: &Intent) -> Option<&Leg> {
+    match intent {
+        Intent::Reduce(order) => Some(order.leg()),
+        _ => None,
+    }
+}
+
+/// 200, 400, 800 ms, … up to [`PAUSE_MAX`] (FAILURES.md OR-02).
+fn pause(failures: u32) -> Span {
+    let doublings = failures.saturating_sub(1).min(10);
+    Span::from_ms(PAUSE.ms() << doublings).min(PAUSE_MAX)
+}

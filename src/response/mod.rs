@@ -1,0 +1,45 @@
+//! From verdicts to intents: who demands what ([`demand`]), what is in the air ([`flights`]), how much to cut
+//! ([`cut`]), what is still missing ([`plan`]).
+
+pub mod cut;
+pub mod demand;
+pub mod flights;
+pub mod plan;
+
+pub use demand::{Demand, Driver, Kill};
+pub use flights::{Flight, Flights, Phase};
+pub use plan::{Planned, Planner};
+
+/// What the shell is asked to read at once, instead of at the next digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Balances and positions.
+    pub holdings: bool,
+    /// Open orders of both stores.
+    pub orders: bool,
+    /// Position mode.
+    pub settings: bool,
+    /// Contract rules and tiers.
+    pub rules: bool,
+    /// Transfers in and out.
+    pub transfers: bool,
+    /// A new stream: this one is deaf.
+    pub reconnect: bool,
+}
+
+impl Needs {
+    /// Adds what another asks for.
+    pub fn add(&mut self, other: Needs) {
+        self.holdings |= other.holdings;
+        self.orders |= other.orders;
+        self.settings |= other.settings;
+        self.rules |= other.rules;
+        self.transfers |= other.transfers;
+        self.reconnect |= other.reconnect;
+    }
+
+    /// Whether nothing is asked for.
+    pub fn is_none(&self) -> bool {
+        *self == Needs::default()
+    }
+}

@@ -1,0 +1,231 @@
+//! The loop of one account: what arrives goes into its [`Drive`], what it decides goes out through its hands.
+
+use super::hands::Hands;
+use super::tape::Tape;
+use super::{Outlets, RunError};
+use crate::clock::Clock;
+use crate::config::Timing;
+use crate::exec::Executor;
+use crate::guard::{Guard, Start};
+use crate::journal::state;
+use crate::journal::store::{Loaded, Store, StoreError};
+use crate::model::{Span, Timestamp};
+use crate::policy::PolicySet;
+use crate::replay::lines::{CommandLine, GuardLine, KeyLine, ResultLine};
+use crate::replay::recording::{Entry, Header};
+use crate::replay::{Drive, Fed};
+use crate::serve::Request;
+use crate::venue::binance::client::http::{Http, HttpConfig};
+use crate::venue::binance::client::permissions::permissions;
+use crate::venue::binance::client::session::{self, SessionConfig};
+use crate::venue::binance::sign::{ReadSigner, TradeSigner};
+use secrecy::SecretString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Events waiting for the core: ten seconds of a thousand events a second, and a burst of ten thousand. When full, the
+/// stream is cut and the account read afresh, because a gap is worse than a pause.
+const EVENTS_MAX: usize = 16_384;
+/// Outcomes waiting for the core; a flatten of every symbol at once fits.
+const OUTCOMES_MAX: usize = 1_024;
+/// Readings asked for and not yet begun; the session merges equal ones.
+const WANTS_MAX: usize = 64;
+/// How long the last save may take at shutdown; SPEC.md section 5 allows 5 s for all of it.
+const LAST_SAVE: Duration = Duration::from_secs(2);
+
+/// One account to guard.
+pub struct Account {
+    /// Its label.
+    pub label: String,
+    /// Its venue's name.
+    pub venue: String,
+    /// Address of the REST interface.
+    pub rest_url: String,
+    /// Address of the streams.
+    pub stream_url: String,
+    /// Address that tells the key's permissions.
+    pub sapi_url: Option<String>,
+    /// Whether real money may be behind it.
+    pub is_mainnet: bool,
+    /// The API key.
+    pub key: SecretString,
+    /// Its secret.
+    pub secret: SecretString,
+    /// Its times.
+    pub timing: Timing,
+    /// Its policies.
+    pub policies: PolicySet,
+    /// Digest of their text.
+    pub digest: String,
+    /// Whether orders are sent; else none can be.
+    pub is_live: bool,
+    /// Where everything received and decided is written, if anywhere.
+    pub record: Option<PathBuf>,
+}
+
+/// Guards one account until `cancel`.
+///
+/// # Errors
+///
+/// [`RunError`] when it cannot begin, or its session ended.
+pub async fn guard_account(
+    account: Account,
+    state_dir: &Path,
+    clock: Clock,
+    outlets: Outlets,
+    mut commands: mpsc::Receiver<Request>,
+    cancel: CancellationToken,
+) -> Result<(), RunError> {
+    let label = account.label.clone();
+    let (store, loaded) = Store::open(state_dir, &label).map_err(|error| match error {
+        StoreError::Held(_) => RunError::Refused(error.to_string()),
+        other => RunError::Usage(format!("account {label}: {other}")),
+    })?;
+    let (start, begun) = begin(loaded, &account);
+    let http = Http::new(HttpConfig::new(&account.rest_url), &account.key, clock.clone())
+        .map_err(|error| RunError::Usage(format!("account {label}: {error}")))?;
+    let http = Arc::new(http);
+    let signer = || ReadSigner::new(&account.secret).map_err(|error| RunError::Usage(error.to_string()));
+    check_key(&account, &http, &signer()?).await?;
+
+    let (outcomes_in, mut outcomes) = mpsc::channel(OUTCOMES_MAX);
+    let executor = if account.is_live {
+        let trade = TradeSigner::new(&account.secret).map_err(|error| RunError::Usage(error.to_string()))?;
+        Executor::live(Arc::clone(&http), trade, signer()?, outcomes_in.clone(), cancel.clone())
+    } else {
+        Executor::dry(outcomes_in.clone())
+    };
+    let (received_in, mut received) = mpsc::channel(EVENTS_MAX);
+    let (wants, wants_out) = mpsc::channel(WANTS_MAX);
+    let session = SessionConfig {
+        digest_interval: account.timing.digest_interval,
+        keepalive: account.timing.keepalive,
+        ..SessionConfig::new(&account.stream_url)
+    };
+    let mut session =
+        tokio::spawn(session::run(session, Arc::clone(&http), signer()?, received_in, wants_out, cancel.clone()));
+    let mut warm = tokio::spawn({
+        let (http, cancel) = (Arc::clone(&http), cancel.clone());
+        async move { http.warm(cancel).await }
+    });
+
+    let mut tape = match &account.record {
+        Some(path) => {
+            let header = Header::new(&account.venue, &label, clock.now());
+            Some(Tape::open(path, &header).map_err(|error| RunError::Usage(format!("--record: {error}")))?)
+        }
+        None => None,
+    };
+    let guard = Guard::new(&label, account.policies.clone(), account.timing.blind_after, start);
+    if let Some(tape) = &mut tape {
+        tape.write(&Entry::Guard(clock.now(), Box::new(begun)), clock.now());
+    }
+    let mut hands =
+        Hands::new(&account, executor.clone(), store, wants, outlets, outcomes_in, tape, clock.now());
+    let mut drive = Drive::new(guard);
+    hands.publish(drive.guard(), true);
+
+    let ended = loop {
+        let wake = drive.guard().deadline();
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => break Ok(()),
+            Some(request) = commands.recv() => {
+                let at = drive.time_of(clock.now());
+                hands.record(Entry::Guard(at, Box::new(GuardLine::Command(CommandLine::from(&request.command)))), at);
+                let mut answer = None;
+                drive.feed(at, Fed::Command(request.command), |guard, mut decision| {
+                    answer = decision.answer.take().or(answer.take());
+                    hands.act(guard, decision);
+                });
+                hands.publish(drive.guard(), true);
+                let _ = request.reply.send(answer.unwrap_or_else(|| Ok("done".into())));
+            }
+            Some((key, outcome)) = outcomes.recv() => {
+                let at = drive.time_of(clock.now());
+                let line = GuardLine::Outcome { of: KeyLine::from(&key), result: ResultLine::from(&outcome) };
+                hands.record(Entry::Guard(at, Box::new(line)), at);
+                hands.told_outcome(&key, &outcome);
+                drive.feed(at, Fed::Outcome(key, outcome), |guard, decision| hands.act(guard, decision));
+            }
+            Some(item) = received.recv() => {
+                let at = drive.time_of(item.at);
+                drive.feed(at, Fed::Received(&item), |guard, decision| hands.act(guard, decision));
+                hands.record(Entry::Received(item), at);
+            }
+            () = until(&clock, wake) => {
+                let at = wake.unwrap_or(clock.now());
+                drive.feed(at, Fed::Wake, |guard, decision| hands.act(guard, decision));
+                hands.record_wake(at);
+            }
+            ended = &mut session => break Err(format!("the session of account {label} ended: {ended:?}")),
+            ended = &mut warm => break Err(format!("the connections of account {label} are no longer kept: {ended:?}")),
+        }
+        if executor.is_broken() {
+            break Err(format!("the executor of account {label} is broken"));
+        }
+        hands.publish(drive.guard(), false);
+    };
+    hands.finish(drive.guard(), LAST_SAVE).await;
+    match ended {
+        Ok(()) => Ok(()),
+        // A task that ended because of the stop is no failure.
+        Err(_) if cancel.is_cancelled() => Ok(()),
+        Err(why) => Err(RunError::Broken(why)),
+    }
+}
+
+/// What the guard starts from, and the line that tells a recording of it.
+fn begin(loaded: Loaded, account: &Account) -> (Start, GuardLine) {
+    let line = |saved: Option<String>, lost: Option<String>| GuardLine::Start {
+        policies: account.digest.clone(),
+        saved,
+        lost,
+        blind_after: account.timing.blind_after.ms(),
+    };
+    match loaded {
+        Loaded::Fresh => (Start::Fresh, line(None, None)),
+        Loaded::State(text) => match state::read(&text) {
+            Ok(saved) => (Start::Saved(Box::new(saved)), line(Some(text), None)),
+            Err(error) => (Start::Lost(error.to_string()), line(None, Some(error.to_string()))),
+        },
+        Loaded::Lost(why) => (Start::Lost(why.clone()), line(None, Some(why))),
+    }
+}
+
+/// An over-privileged key, or a mainnet key whose rights cannot be read, is refused when live and a warning when dry
+/// (SPEC.md section 8).
+async fn check_key(account: &Account, http: &Http, signer: &ReadSigner) -> Result<(), RunError> {
+    let Some(sapi_url) = &account.sapi_url else { return Ok(()) };
+    let trouble = match permissions(http, signer, sapi_url).await {
+        Ok(found) => {
+            let excessive = found.excessive();
+            if excessive.is_empty() {
+                return Ok(());
+            }
+            format!("its key may do what a guard must not: {}", excessive.join(", "))
+        }
+        Err(error) if account.is_mainnet => format!("the rights of its key cannot be read: {error}"),
+        Err(_) => return Ok(()),
+    };
+    let text = format!("account {}: {trouble}", account.label);
+    if account.is_live {
+        return Err(RunError::Refused(text));
+    }
+    tracing::warn!("{text}");
+    Ok(())
+}
+
+/// Sleeps until the guard wants to be woken; for ever when it does not.
+async fn until(clock: &Clock, wake: Option<Timestamp>) {
+    match wake {
+        Some(at) => {
+            let left = at.since(clock.now()).max(Span::ZERO);
+            tokio::time::sleep(Duration::from_millis(u64::try_from(left.ms()).unwrap_or(0))).await;
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,303 @@
+//! What a decision leads to: the kept state first, then the venue, then everything that people look at.
+
+use super::account::Account;
+use super::status::account_status;
+use super::story::{Told, outcome_told};
+use super::tape::Tape;
+use super::Outlets;
+use crate::event::{Outcome, Rejection, RejectionKind};
+use crate::exec::Executor;
+use crate::guard::{Decision, Guard, Severity};
+use crate::journal::state;
+use crate::journal::store::{Store, Ticket};
+use crate::model::{Intent, IntentKey, Leg, Position, Qty, Span, Symbol, Timestamp};
+use crate::replay::lines::{GuardLine, decision_lines};
+use crate::replay::recording::Entry;
+use crate::venue::binance::client::session::Want;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// How long a reduction waits for its episode to be durable (ARCHITECTURE.md, decision 3).
+const DURABLE_WITHIN: Duration = Duration::from_millis(10);
+/// Copies for people are made at most this often while nothing happens to the policies.
+const PUBLISH_EVERY: Span = Span::from_ms(250);
+/// Notes kept for the status.
+const NOTES_MAX: usize = 20;
+
+/// The newest positions with their quantity steps, for the check at the moment of sending.
+type Newest = BTreeMap<Leg, (Position, Qty)>;
+
+/// The hands of one account's guard.
+pub struct Hands {
+    label: String,
+    venue: String,
+    is_live: bool,
+    executor: Executor,
+    store: Option<Store>,
+    wants: mpsc::Sender<Want>,
+    outlets: Outlets,
+    outcomes: mpsc::Sender<(IntentKey, Outcome)>,
+    tape: Option<Tape>,
+    newest: watch::Sender<Arc<Newest>>,
+    watched: BTreeSet<Symbol>,
+    began: Timestamp,
+    published: Timestamp,
+    is_fresh: bool,
+    decided_since_input: Vec<Entry>,
+    notes: Vec<String>,
+    counters: BTreeMap<String, u64>,
+}
+
+impl Hands {
+    /// Hands for an account.
+    #[expect(clippy::too_many_arguments, reason = "each is a different way out, and they meet only here")]
+    pub fn new(
+        account: &Account,
+        executor: Executor,
+        store: Store,
+        wants: mpsc::Sender<Want>,
+        outlets: Outlets,
+        outcomes: mpsc::Sender<(IntentKey, Outcome)>,
+        tape: Option<Tape>,
+        now: Timestamp,
+    ) -> Hands {
+        Hands {
+            label: account.label.clone(),
+            venue: account.venue.clone(),
+            is_live: account.is_live,
+            executor,
+            store: Some(store),
+            wants,
+            outlets,
+            outcomes,
+            tape,
+            newest: watch::Sender::new(Arc::new(Newest::new())),
+            watched: BTreeSet::new(),
+            began: now,
+            published: Timestamp::default(),
+            is_fresh: false,
+            decided_since_input: Vec::new(),
+            notes: Vec::new(),
+            counters: BTreeMap::new(),
+        }
+    }
+
+    /// Does what a decision says: first what must be durable, then the requests, then the rest.
+    pub fn act(&mut self, guard: &Guard, decision: Decision) {
+        let ticket = decision.save.as_ref().zip(self.store.as_ref()).and_then(|(save, store)| {
+            let text = state::write(&save.saved);
+            if save.is_urgent {
+                Some(store.save(text))
+            } else {
+                store.save_lazily(text);
+                None
+            }
+        });
+        if !decision.intents.is_empty() || !decision.asks.is_empty() {
+            self.send(guard, &decision, ticket);
+        }
+        self.read(guard, &decision);
+        self.tell(guard, decision);
+    }
+
+    /// Cancels go out at once: they are harmless to repeat. Reductions wait for the kept state, briefly.
+    fn send(&mut self, guard: &Guard, decision: &Decision, ticket: Option<Ticket>) {
+        self.publish_newest(guard);
+        let mut reductions = Vec::new();
+        for intent in &decision.intents {
+            self.count(if matches!(intent, Intent::Reduce(_)) { "orders" } else { "cancels" });
+            match intent {
+                Intent::Reduce(order) => reductions.push(order.clone()),
+                other => self.executor.submit(other.clone()),
+            }
+        }
+        for (symbol, id) in &decision.asks {
+            self.executor.ask(symbol.clone(), id.clone());
+        }
+        if reductions.is_empty() {
+            return;
+        }
+        let (executor, newest, outcomes) =
+            (self.executor.clone(), self.newest.subscribe(), self.outcomes.clone());
+        tokio::spawn(async move {
+            if let Some(ticket) = ticket
+                && let Err(why) = ticket.wait(DURABLE_WITHIN).await
+            {
+                tracing::error!("an episode goes on although its state is not durable: {why}");
+            }
+            for order in reductions {
+                let clamped = {
+                    let newest = newest.borrow();
+                    let held = newest.get(order.leg());
+                    let step = held.map_or(Qty::ZERO, |(_, step)| *step);
+                    order.clamped_to(held.map(|(position, _)| position), step)
+                };
+                match clamped {
+                    Some(order) => executor.submit(Intent::Reduce(order)),
+                    None => {
+                        let rejection = Rejection {
+                            code: 0,
+                            message: "the position changed before sending: this would no longer reduce it".into(),
+                            kind: RejectionKind::Conflict,
+                        };
+                        let key = IntentKey::Reduce(order.id().clone());
+                        let _ = outcomes.send((key, Outcome::Rejected(rejection))).await;
+                    }
+                }
+            }
+        });
+    }
+
+    fn publish_newest(&mut self, guard: &Guard) {
+        let book = guard.book();
+        let newest = book.positions().map(|(leg, position)| {
+            let step = book.instrument(&leg.symbol).map_or(Qty::ZERO, |found| found.market_lot.step);
+            (leg.clone(), (position.clone(), step))
+        });
+        self.newest.send_replace(Arc::new(newest.collect()));
+        self.is_fresh = true;
+    }
+
+    /// Asks the session for what the decision needs to know.
+    fn read(&mut self, guard: &Guard, decision: &Decision) {
+        let needs = decision.needs;
+        if !needs.is_none() {
+            let all = [
+                (needs.holdings, Want::Holdings),
+                (needs.orders, Want::OpenOrders),
+                (needs.settings, Want::Settings),
+                (needs.rules, Want::Rules),
+                (needs.transfers, Want::Transfers),
+                (needs.reconnect, Want::Reconnect("the stream left a change untold".into())),
+            ];
+            for (_, want) in all.into_iter().filter(|(wanted, _)| *wanted) {
+                // A full queue holds the same wishes already: the session merges them.
+                let _ = self.wants.try_send(want);
+            }
+        }
+        if !self.newest.borrow().is_empty() || guard.book().positions().next().is_some() {
+            // While something is held, an order may be waiting to be checked against it.
+            if self.newest.receiver_count() > 0 {
+                self.publish_newest(guard);
+            }
+        }
+    }
+
+    /// Keeps the market stream on the contracts that are held or ordered.
+    fn follow_marks(&mut self, guard: &Guard) {
+        let watched = guard.book().watched();
+        if watched != self.watched && self.wants.try_send(Want::Watch(watched.clone())).is_ok() {
+            self.watched = watched;
+        }
+    }
+
+    /// Shows a decision: recording, event stream, story, log.
+    fn tell(&mut self, guard: &Guard, decision: Decision) {
+        self.follow_marks(guard);
+        if decision.records.is_empty() && decision.notes.is_empty() {
+            return;
+        }
+        self.is_fresh = true;
+        for line in decision_lines(&self.label, &decision) {
+            self.count("decisions");
+            let event = serde_json::json!({ "event": "decision", "decision": line });
+            let _ = self.outlets.events.send(event.to_string().into());
+            self.decided_since_input
+                .push(Entry::Guard(decision.at, Box::new(GuardLine::Decision(line))));
+        }
+        for note in &decision.notes {
+            match note.severity {
+                Severity::Info => tracing::info!(account = self.label, "{}", note.text),
+                Severity::Warning => tracing::warn!(account = self.label, "{}", note.text),
+                Severity::Critical => tracing::error!(account = self.label, "{}", note.text),
+            }
+            let event = serde_json::json!({
+                "event": "note", "account": self.label, "at": decision.at.ms(),
+                "severity": format!("{:?}", note.severity).to_lowercase(), "text": note.text,
+            });
+            let _ = self.outlets.events.send(event.to_string().into());
+            if self.notes.len() >= NOTES_MAX {
+                self.notes.remove(0);
+            }
+            self.notes.push(format!("{} {}", decision.at, note.text));
+        }
+        self.story(Told::decision(guard, decision));
+    }
+
+    /// Shows what became of a request.
+    pub fn told_outcome(&mut self, key: &IntentKey, outcome: &Outcome) {
+        if let Some(told) = outcome_told(key, outcome) {
+            self.story(told);
+        }
+    }
+
+    fn story(&self, told: Told) {
+        if let Some(story) = &self.outlets.story {
+            let _ = story.try_send(told);
+        }
+    }
+
+    fn count(&mut self, what: &str) {
+        *self.counters.entry(what.to_owned()).or_insert(0) += 1;
+    }
+
+    /// Writes an input and the decisions that it led to into the recording.
+    pub fn record(&mut self, entry: Entry, at: Timestamp) {
+        let decided = std::mem::take(&mut self.decided_since_input);
+        if let Some(tape) = &mut self.tape {
+            tape.write(&entry, at);
+            for decision in decided {
+                tape.write(&decision, decision.at());
+            }
+        }
+    }
+
+    /// Writes a timer's wake, if it led to a decision.
+    pub fn record_wake(&mut self, at: Timestamp) {
+        if !self.decided_since_input.is_empty() {
+            self.record(Entry::Guard(at, Box::new(GuardLine::Wake)), at);
+        }
+    }
+
+    /// Gives copies of the state to whoever looks: now, or when it is time.
+    pub fn publish(&mut self, guard: &Guard, now: bool) {
+        let at = guard.book().now();
+        if !now && !self.is_fresh && at.since(self.published) < PUBLISH_EVERY {
+            return;
+        }
+        self.published = at;
+        self.is_fresh = false;
+        let mut status = account_status(guard);
+        status.mode = if self.is_live { "live" } else { "dry-run" }.into();
+        status.venue.clone_from(&self.venue);
+        status.since_ms = self.began.ms();
+        status.notes.clone_from(&self.notes);
+        status.counters.extend(self.counters.clone());
+        if let Some(Err(why)) = self.store.as_ref().map(Store::health) {
+            status.notes.push(format!("state cannot be kept: {why}"));
+        }
+        self.outlets.status.send_modify(|all| {
+            let all = Arc::make_mut(all);
+            match all.accounts.iter_mut().find(|known| known.label == status.label) {
+                Some(known) => *known = status,
+                None => all.accounts.push(status),
+            }
+        });
+    }
+
+    /// Makes the state durable and lets go of the account.
+    pub async fn finish(mut self, guard: &Guard, within: Duration) {
+        if let Some(store) = self.store.take() {
+            let ticket = store.save(state::write(&guard.saved_state()));
+            if let Err(why) = ticket.wait(within).await {
+                tracing::error!("the state could not be kept at the end: {why}");
+            }
+            let _ = tokio::task::spawn_blocking(move || store.close()).await;
+        }
+        self.story(Told::text(guard.book().now(), "stopped; positions were left alone".into()));
+        let tape = self.tape.take();
+        let _ = tokio::task::spawn_blocking(move || drop(tape)).await;
+    }
+}

@@ -1,0 +1,555 @@
+//! The words of scenario lines, and a small venue that holds what they said.
+
+use backstop::event::{
+    AccountUpdate, BalanceChange, Baseline, CalledPosition, Command, Doubt, Event, Holdings, Input,
+    KillAction, Link, MarginCall, Outcome, PositionChange, Reason, Rejection, RejectionKind, Report,
+    Settings, Transfer,
+};
+use backstop::guard::{Decision, Guard, Start};
+use backstop::model::{
+    Asset, Balance, ClientOrderId, Instrument, Intent, IntentKey, Leg, LotRule, MarginType, MarkPrice, Money,
+    Order, OrderId, OrderKind, OrderStatus, Position, PositionMode, PositionSide, Price, PriceBand, Qty,
+    Ratio, Side, Span, Store, Symbol, Tier, Timestamp, TradingStatus,
+};
+use std::collections::BTreeMap;
+
+/// 2026-11-25 00:00:00 UTC, a Wednesday.
+const START_MS: i64 = 1_795_564_800_000;
+
+/// A guard and what the scenario has said of its account.
+pub struct Stage {
+    guard: Guard,
+    policies: String,
+    now: Timestamp,
+    mode: PositionMode,
+    wallet: Money,
+    positions: BTreeMap<Leg, (Qty, Option<Price>)>,
+    margin: MarginType,
+    marks: BTreeMap<Symbol, Price>,
+    orders: BTreeMap<i64, Order>,
+    last: Vec<IntentKey>,
+    transfers: Vec<Transfer>,
+    digests: bool,
+}
+
+fn guard(policies: &str, start: Start) -> Guard {
+    let set =
+        backstop::config::policy::parse("scenario", policies).unwrap_or_else(|errors| panic!("{errors}"));
+    Guard::new("main", set, Span::from_secs(15), start)
+}
+
+impl Stage {
+    pub fn new(policies: &str) -> Stage {
+        Stage {
+            guard: guard(policies, Start::Fresh),
+            policies: policies.into(),
+            now: Timestamp::from_ms(START_MS),
+            mode: PositionMode::OneWay,
+            wallet: Money::ZERO,
+            positions: BTreeMap::new(),
+            margin: MarginType::Cross,
+            marks: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            last: Vec::new(),
+            transfers: Vec::new(),
+            digests: false,
+        }
+    }
+
+    /// Plays a line and says what the guard decided.
+    pub fn play(&mut self, line: &str) -> String {
+        let mut words = line.split_whitespace();
+        let at = offset(words.next().unwrap());
+        let mut said = Vec::new();
+        self.wait(Timestamp::from_ms(START_MS).after(at), &mut said);
+        let words: Vec<&str> = words.collect();
+        for input in self.inputs(&words, &mut said) {
+            self.step(&input, &mut said);
+        }
+        if said.is_empty() {
+            ".".into()
+        } else {
+            said.join("; ")
+        }
+    }
+
+    /// Lets time pass, waking the guard when it wants to be woken; with digests, reading the account every 5 s.
+    fn wait(&mut self, until: Timestamp, said: &mut Vec<String>) {
+        let every = Span::from_secs(5);
+        let mut digest = self.now.after(every);
+        loop {
+            let wake = self.guard.deadline().filter(|deadline| *deadline <= until);
+            if self.digests && digest <= until && wake.is_none_or(|wake| digest <= wake) {
+                self.now = digest;
+                digest = digest.after(every);
+                let input = self.holdings();
+                self.step(&input, said);
+            } else if let Some(wake) = wake {
+                self.now = wake;
+                self.step(&Input::Tick, said);
+            } else {
+                break;
+            }
+        }
+        self.now = until;
+    }
+
+    fn step(&mut self, input: &Input, said: &mut Vec<String>) {
+        let decision = self.guard.step(self.now, input);
+        if !decision.intents.is_empty() {
+            self.last = decision.intents.iter().map(Intent::key).collect();
+        }
+        said.extend(words(&decision));
+    }
+
+    fn inputs(&mut self, words: &[&str], said: &mut Vec<String>) -> Vec<Input> {
+        let venue = |event: Event| Input::Venue(event);
+        match words {
+            ["wait"] => vec![],
+            ["digests"] => {
+                self.digests = true;
+                vec![]
+            }
+            ["hedge"] => {
+                self.mode = PositionMode::Hedge;
+                vec![]
+            }
+            ["isolated"] => {
+                self.margin = MarginType::Isolated;
+                vec![]
+            }
+            ["wallet", amount] => {
+                self.wallet = amount.parse().unwrap();
+                vec![]
+            }
+            ["hold", leg, amount, entry] => {
+                let leg = leg_of(leg);
+                self.positions.insert(
+                    leg.clone(),
+                    (amount.parse().unwrap(), Some(entry.parse().unwrap())),
+                );
+                self.marks.insert(leg.symbol, entry.parse().unwrap());
+                vec![]
+            }
+            ["snapshot"] => {
+                let settings = Settings {
+                    mode: self.mode,
+                    multi_assets: false,
+                };
+                let mut all = vec![
+                    venue(Event::Link(Link::Up)),
+                    venue(Event::Settings(settings)),
+                    venue(Event::Rules(rules())),
+                ];
+                all.extend([
+                    self.holdings(),
+                    self.open(Store::Regular),
+                    self.open(Store::Conditional),
+                ]);
+                all.push(venue(Event::Transfers(self.transfers.clone())));
+                all
+            }
+            ["holdings"] => vec![self.holdings()],
+            ["orders"] => vec![self.open(Store::Regular), self.open(Store::Conditional)],
+            ["transfers"] => vec![venue(Event::Transfers(self.transfers.clone()))],
+            ["mark", symbol, price] => {
+                let (symbol, price): (Symbol, Price) = (symbol.parse().unwrap(), price.parse().unwrap());
+                self.marks.insert(symbol.clone(), price);
+                vec![venue(Event::Marks(vec![MarkPrice {
+                    symbol,
+                    price,
+                    at: self.now,
+                }]))]
+            }
+            // The position becomes this and profit goes to the wallet, as the stream tells it.
+            ["position", leg, amount] => {
+                let update = self.moved(&leg_of(leg), amount.parse().unwrap());
+                vec![venue(Event::Account(update))]
+            }
+            // The same, and the stream says nothing.
+            ["silently", leg, amount] => {
+                self.moved(&leg_of(leg), amount.parse().unwrap());
+                vec![]
+            }
+            ["transfer", amount] | ["transfer", amount, "silently"] => {
+                let change: Money = amount.parse().unwrap();
+                self.wallet += change;
+                let asset = Asset::new("USDT").unwrap();
+                let id = self.transfers.len() as i64 + 1;
+                self.transfers.push(Transfer {
+                    id,
+                    asset: asset.clone(),
+                    amount: change,
+                    at: self.now,
+                });
+                if words.len() == 3 {
+                    return vec![];
+                }
+                let balance = BalanceChange {
+                    asset,
+                    wallet: self.wallet,
+                    cross_wallet: self.wallet,
+                    change,
+                };
+                vec![venue(Event::Account(AccountUpdate {
+                    reason: Reason::External,
+                    balances: vec![balance],
+                    positions: vec![],
+                    at: self.now,
+                }))]
+            }
+            ["call", symbol] => {
+                let leg = leg_of(symbol);
+                let (amount, _) = self.positions.get(&leg).copied().unwrap();
+                let mark = self.marks.get(&leg.symbol).copied();
+                let called = CalledPosition {
+                    leg,
+                    amount,
+                    margin: self.margin,
+                    mark,
+                    maintenance: None,
+                };
+                vec![venue(Event::MarginCall(MarginCall {
+                    cross_wallet: Some(self.wallet),
+                    positions: vec![called],
+                    at: self.now,
+                }))]
+            }
+            // order ID SYMBOL SIDE QTY [stop|ro|close]
+            ["order", id, leg, side, quantity, rest @ ..] => {
+                let order = self.order(id.parse().unwrap(), &leg_of(leg), side, quantity, rest);
+                self.orders.insert(order.id.id, order.clone());
+                vec![venue(Event::Order(order))]
+            }
+            ["gone", id] => {
+                let mut order = self.orders.remove(&id.parse().unwrap()).unwrap();
+                order.status = OrderStatus::Ended;
+                order.at = self.now;
+                vec![venue(Event::Order(order))]
+            }
+            ["link", "down"] => vec![venue(Event::Link(Link::Down("reset by peer".into())))],
+            ["link", "up"] => vec![venue(Event::Link(Link::Up))],
+            ["kill", action, rest @ ..] => {
+                let action = if *action == "block" {
+                    KillAction::Block
+                } else {
+                    KillAction::Flatten
+                };
+                let symbol = rest.first().map(|symbol| symbol.parse().unwrap());
+                vec![Input::Command(Command::Kill {
+                    action,
+                    symbol,
+                    reason: "by hand".into(),
+                })]
+            }
+            ["rearm", baseline] => {
+                let baseline = if *baseline == "keep" {
+                    Baseline::Keep
+                } else {
+                    Baseline::Rebase
+                };
+                vec![Input::Command(Command::Rearm { baseline })]
+            }
+            ["killfile", state] => vec![Input::Command(Command::KillFile(*state == "on"))],
+            ["restart"] => {
+                let saved = self.guard.saved_state();
+                self.guard = guard(&self.policies, Start::Saved(Box::new(saved)));
+                said.push("restarted".into());
+                vec![Input::Tick]
+            }
+            ["lost"] => {
+                self.guard = guard(&self.policies, Start::Lost("the database is damaged".into()));
+                vec![Input::Tick]
+            }
+            // outcome N WORD…: of the Nth intent of the last decision that had any.
+            ["outcome", number, rest @ ..] => {
+                let key = self.last[number.parse::<usize>().unwrap() - 1].clone();
+                vec![Input::Outcome(key, outcome(rest, self.now))]
+            }
+            _ => panic!("no such line: {words:?}"),
+        }
+    }
+
+    fn moved(&mut self, leg: &Leg, amount: Qty) -> AccountUpdate {
+        let (before, entry) = self.positions.get(leg).copied().unwrap_or((Qty::ZERO, None));
+        let mark = self.marks.get(&leg.symbol).copied().unwrap();
+        let closes = amount.abs() < before.abs();
+        if let Some(entry) = entry.filter(|_| closes) {
+            self.wallet += (before - amount).times(mark.minus(entry));
+        }
+        let entry = if closes { entry } else { Some(mark) };
+        self.positions.insert(leg.clone(), (amount, entry));
+        AccountUpdate {
+            reason: Reason::Profit,
+            balances: vec![BalanceChange {
+                asset: Asset::new("USDT").unwrap(),
+                wallet: self.wallet,
+                cross_wallet: self.wallet,
+                change: Money::ZERO,
+            }],
+            positions: vec![PositionChange {
+                leg: leg.clone(),
+                amount,
+                entry: entry.filter(|_| !amount.is_zero()),
+                margin: Some(self.margin),
+                isolated_wallet: Money::ZERO,
+            }],
+            at: self.now,
+        }
+    }
+
+    fn order(&self, id: i64, leg: &Leg, side: &str, quantity: &str, rest: &[&str]) -> Order {
+        let conditional = rest.contains(&"stop") || rest.contains(&"close");
+        let store = if conditional {
+            Store::Conditional
+        } else {
+            Store::Regular
+        };
+        Order {
+            id: OrderId {
+                store,
+                symbol: leg.symbol.clone(),
+                id,
+            },
+            client_id: Some(ClientOrderId::new(&format!("bot-{id}")).unwrap()),
+            side: if side == "BUY" { Side::Buy } else { Side::Sell },
+            position_side: leg.side,
+            kind: if conditional {
+                OrderKind::Stop
+            } else {
+                OrderKind::Limit
+            },
+            price: None,
+            trigger: None,
+            quantity: quantity.parse().unwrap(),
+            executed: Qty::ZERO,
+            average: None,
+            reduce_only: rest.contains(&"ro"),
+            close_position: rest.contains(&"close"),
+            status: OrderStatus::New,
+            at: self.now,
+        }
+    }
+
+    fn holdings(&self) -> Input {
+        let balance = Balance {
+            wallet: self.wallet,
+            cross_wallet: self.wallet,
+            at: Timestamp::default(),
+        };
+        let held = self.positions.iter().filter(|(_, (amount, _))| !amount.is_zero());
+        let positions = held.map(|(leg, (amount, entry))| {
+            let position = Position {
+                amount: *amount,
+                entry: *entry,
+                margin: Some(self.margin),
+                isolated_wallet: if self.margin == MarginType::Isolated {
+                    self.wallet
+                } else {
+                    Money::ZERO
+                },
+                at: Timestamp::default(),
+            };
+            (leg.clone(), position)
+        });
+        let marks = self.marks.iter();
+        Input::Venue(Event::Holdings(Holdings {
+            balances: vec![(Asset::new("USDT").unwrap(), balance)],
+            positions: positions.collect(),
+            marks: marks
+                .map(|(symbol, price)| MarkPrice {
+                    symbol: symbol.clone(),
+                    price: *price,
+                    at: self.now,
+                })
+                .collect(),
+        }))
+    }
+
+    fn open(&self, store: Store) -> Input {
+        let orders = self
+            .orders
+            .values()
+            .filter(|order| order.id.store == store)
+            .cloned()
+            .collect();
+        Input::Venue(Event::OpenOrders(store, orders))
+    }
+}
+
+fn outcome(words: &[&str], at: Timestamp) -> Outcome {
+    let refused = |kind: RejectionKind| {
+        Outcome::Rejected(Rejection {
+            code: -1,
+            message: "refused".into(),
+            kind,
+        })
+    };
+    match words {
+        ["filled", executed] => Outcome::Accepted(Some(Report {
+            executed: executed.parse().unwrap(),
+            terminal: true,
+            at,
+        })),
+        ["accepted"] => Outcome::Accepted(None),
+        ["done"] => Outcome::Done,
+        ["suppressed"] => Outcome::Suppressed,
+        ["unknown"] => Outcome::Unknown(Doubt {
+            status: Some(503),
+            code: None,
+            why: "no answer".into(),
+        }),
+        ["conflict"] => refused(RejectionKind::Conflict),
+        ["band"] => refused(RejectionKind::Band),
+        ["absent"] => refused(RejectionKind::Absent),
+        ["powerless"] => refused(RejectionKind::Powerless),
+        ["retry"] => refused(RejectionKind::Retry(Span::from_ms(200))),
+        _ => panic!("no such outcome: {words:?}"),
+    }
+}
+
+/// `12s`, `1m30s`, `2h`, `2d`, `250ms`.
+fn offset(text: &str) -> Span {
+    let mut total = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap();
+        let (number, tail) = rest.split_at(digits);
+        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(letters);
+        let unit = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => panic!("no such unit: {unit}"),
+        };
+        total += number.parse::<i64>().unwrap() * unit;
+        rest = tail;
+    }
+    Span::from_ms(total)
+}
+
+/// `BTCUSDT`, `BTCUSDT/LONG`.
+fn leg_of(text: &str) -> Leg {
+    let (symbol, side) = text.split_once('/').unwrap_or((text, "BOTH"));
+    let side = match side {
+        "LONG" => PositionSide::Long,
+        "SHORT" => PositionSide::Short,
+        _ => PositionSide::Both,
+    };
+    Leg {
+        symbol: symbol.parse().unwrap(),
+        side,
+    }
+}
+
+fn words(decision: &Decision) -> Vec<String> {
+    let mut words = Vec::new();
+    for record in &decision.records {
+        let mut text = record.policy.clone();
+        if record.scope != "account" {
+            text.push_str(&format!(" [{}]", record.scope));
+        }
+        if let Some(rung) = record.rung {
+            text.push_str(&format!(" {rung}"));
+        }
+        text.push_str(&format!(" {}", record.state));
+        if let (Some(value), Some(threshold)) = (record.value, record.threshold) {
+            text.push_str(&format!(" {value}/{threshold}"));
+        } else if record.state == "unknown" {
+            text.push_str(&format!(" ({})", record.why));
+        }
+        if !record.orders.is_empty() {
+            let orders: Vec<String> = record.orders.iter().map(intent).collect();
+            text.push_str(&format!(": {}", orders.join(", ")));
+        }
+        words.push(text);
+    }
+    for note in &decision.notes {
+        if note.text.starts_with("state ") || note.text.contains("verified") || note.text.contains("aim") {
+            words.push(note.text.clone());
+        }
+    }
+    if decision.needs.reconnect {
+        words.push("reconnect".into());
+    }
+    match &decision.answer {
+        Some(Ok(_)) => words.push("ok".into()),
+        Some(Err(refusal)) => words.push(format!("refused: {refusal}")),
+        None => {}
+    }
+    words
+}
+
+fn intent(intent: &Intent) -> String {
+    match intent {
+        Intent::Reduce(order) => {
+            let price = match order.pricing() {
+                backstop::model::Pricing::Market => String::new(),
+                backstop::model::Pricing::Ioc(price) => format!(" ioc {price}"),
+            };
+            format!("{} {} {}{price}", order.side(), order.qty(), order.leg())
+        }
+        Intent::Cancel(id) => format!("cancel {} {}", id.symbol, id.id),
+        Intent::CancelAll(symbol) => format!("cancel all {symbol}"),
+        Intent::CancelAllConditional(symbol) => format!("cancel all conditional {symbol}"),
+    }
+}
+
+fn rules() -> Vec<Instrument> {
+    let q = |text: &str| text.parse::<Qty>().unwrap();
+    let m = |text: &str| text.parse::<Money>().unwrap();
+    let r = |text: &str| text.parse::<Ratio>().unwrap();
+    let tiers = |rows: &[(&str, &str, &str, &str)]| -> Vec<Tier> {
+        rows.iter()
+            .map(|(floor, cap, rate, cum)| Tier {
+                floor: m(floor),
+                cap: m(cap),
+                rate: r(rate),
+                deduction: m(cum),
+            })
+            .collect()
+    };
+    let instrument = |symbol: &str, tiers: Vec<Tier>, most: &str| Instrument {
+        symbol: symbol.parse().unwrap(),
+        margin_asset: Asset::new("USDT").unwrap(),
+        status: TradingStatus::Trading,
+        tick: "0.1".parse::<Price>().unwrap().decimal(),
+        lot: LotRule {
+            min: q("0.001"),
+            max: q("1000"),
+            step: q("0.001"),
+        },
+        market_lot: LotRule {
+            min: q("0.001"),
+            max: q(most),
+            step: q("0.001"),
+        },
+        min_notional: m("50"),
+        band: Some(PriceBand {
+            up: r("1.05"),
+            down: r("0.95"),
+        }),
+        market_bound: Some(r("0.05")),
+        tiers,
+    };
+    vec![
+        // binance-usdm.md 9.3 and POLICIES.md c.3.
+        instrument(
+            "BTCUSDT",
+            tiers(&[("0", "50000", "0.004", "0"), ("50000", "250000", "0.005", "50")]),
+            "120",
+        ),
+        instrument(
+            "ALTUSDT",
+            tiers(&[
+                ("0", "5000", "0.01", "0"),
+                ("5000", "25000", "0.025", "75"),
+                ("25000", "100000", "0.05", "700"),
+            ]),
+            "10",
+        ),
+    ]
+}
