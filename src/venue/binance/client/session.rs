@@ -34,8 +34,9 @@ use crate::venue::binance::sign::ReadSigner;
 use crate::venue::binance::stream;
 use crate::venue::{Received, Via};
 
-/// Frames held back while the first snapshot is read: ten seconds at four hundred a second. More is an overflow.
-const HELD_MAX: usize = 4_096;
+/// Frames held back while the first snapshot is read: a burst of ten thousand and a second of the busiest rate. More is
+/// an overflow.
+const HELD_MAX: usize = 16_384;
 
 /// The old socket of a planned switch is read this long after the new one is open.
 const OVERLAP: Span = Span::from_secs(2);
