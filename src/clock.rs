@@ -33,6 +33,8 @@ pub struct Clock {
     anchor: Instant,
     wall: Timestamp,
     slept_ms: Arc<AtomicI64>,
+    #[cfg(test)]
+    wall_moved_ms: Arc<AtomicI64>,
 }
 
 impl Clock {
@@ -46,6 +48,8 @@ impl Clock {
             anchor: Instant::now(),
             wall: now(),
             slept_ms: Arc::new(AtomicI64::new(0)),
+            #[cfg(test)]
+            wall_moved_ms: Arc::new(AtomicI64::new(0)),
         }
     }
 
@@ -58,6 +62,12 @@ impl Clock {
                 .saturating_add(awake)
                 .saturating_add(self.slept().ms()),
         )
+    }
+
+    /// Makes the wall clock look moved, as after a sleep or when somebody set it.
+    #[cfg(test)]
+    pub(crate) fn move_wall(&self, span: Span) {
+        self.wall_moved_ms.fetch_add(span.ms(), Ordering::Relaxed);
     }
 
     /// Moves the clock forward, because the machine slept that long.
@@ -74,7 +84,10 @@ impl Clock {
     ///
     /// A change means that somebody set the wall clock, or that the machine slept: a witness must tell which.
     pub fn slip(&self) -> i64 {
-        now().ms().saturating_sub(self.now().ms())
+        let wall = now().ms();
+        #[cfg(test)]
+        let wall = wall.saturating_add(self.wall_moved_ms.load(Ordering::Relaxed));
+        wall.saturating_sub(self.now().ms())
     }
 }
 

@@ -35,8 +35,8 @@ const BODY_MAX: usize = 16 * 1024 * 1024;
 /// How often the trading pool is pinged: well under the idle time-outs of load balancers (60 s and more).
 const WARM_EVERY: Duration = Duration::from_secs(10);
 
-/// Idle connections are kept this long by us; the venue usually closes them earlier.
-const IDLE_MAX: Duration = Duration::from_secs(90);
+/// Idle connections are given up after this, before the venue closes them under a request; pinged ones stay young.
+const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Silence after 403, the web firewall (LI-13: at least 30 s a try).
 const FIREWALL_PAUSE: Span = Span::from_secs(60);

@@ -58,7 +58,8 @@ pub(super) async fn run(
                 Ok(socket) => {
                     pause.up(http.clock().now());
                     match follow(socket, &http, &mut watched, &out).await {
-                        Ok(Over::NothingWatched) => {}
+                        // Given up by us: the next one is wanted at once.
+                        Ok(Over::NothingWatched) => pause = Pause::new(),
                         Ok(Over::NobodyListens) => return,
                         Err(why) => tracing::warn!(why, "the market stream was lost"),
                     }

@@ -6,15 +6,16 @@
 
 mod answer;
 mod budget;
+mod config;
 mod connect;
-mod http;
+pub mod http;
 mod market;
 mod names;
 mod pause;
-mod permissions;
+pub mod permissions;
 mod reads;
 mod round;
-mod session;
+pub mod session;
 mod socket;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -25,7 +26,7 @@ mod url;
 pub use answer::{Answer, NoAnswer, NoKey};
 pub use budget::{Importance, WEIGHT_MAX};
 pub use http::{Http, HttpConfig, RECV_WINDOW_MS};
-pub use permissions::{Permissions, permissions};
+pub use permissions::Permissions;
 pub(crate) use round::clock_is_off;
 pub use session::{SessionConfig, Want, run};
 pub use url::check_urls;

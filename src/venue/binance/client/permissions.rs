@@ -62,6 +62,12 @@ impl Permissions {
 ///
 /// In words: no answer, a refusal with the venue's message, or an answer that leaves out a right that matters.
 pub async fn permissions(http: &Http, reader: &ReadSigner, sapi_url: &str) -> Result<Permissions, String> {
+    // It is asked first of all, and a timestamp that is off would look like a key that may do nothing.
+    if http.synced_at().is_none() {
+        http.sync_clock(reader)
+            .await
+            .map_err(|why| format!("the venue's clock: {why}"))?;
+    }
     let base = sapi_url.trim_end_matches('/');
     let answer = http
         .read_at(base, &Read::restrictions(), reader, Importance::Vital)

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::NoKey;
+pub use super::config::{SessionConfig, Want};
 use super::connect::{NotOpened, Opened, open, scrub};
 use super::http::{Http, millis};
 use super::market;
@@ -33,12 +34,9 @@ use crate::venue::binance::sign::ReadSigner;
 use crate::venue::binance::stream;
 use crate::venue::{Received, Via};
 
-/// Frames held back while the first snapshot is read: ten seconds at four hundred a second. More is an overflow.
-const HELD_MAX: usize = 4_096;
-
-/// Frames are held back this long at most. They carry absolute values with their time, and the core drops what is older
-/// than what it has, so showing them late and unproven beats hiding a margin call while REST is down.
-const HELD_FOR: Span = Span::from_secs(10);
+/// Frames held back while the first snapshot is read: a burst of ten thousand and a second of the busiest rate. More is
+/// an overflow.
+const HELD_MAX: usize = 16_384;
 
 /// The old socket of a planned switch is read this long after the new one is open.
 const OVERLAP: Span = Span::from_secs(2);
@@ -51,53 +49,6 @@ const REFUSED_PAUSE: Span = Span::from_secs(60);
 
 /// Transfers are read again from this long before a gap, because the venue lists them late.
 const TRANSFERS_SLACK: Span = Span::from_secs(120);
-
-/// What the task needs to know.
-#[derive(Clone, Debug)]
-pub struct SessionConfig {
-    /// Scheme and host of the streams, such as `wss://fstream.binance.com`.
-    pub stream_url: String,
-    /// How often balances and positions are read.
-    pub digest_interval: Span,
-    /// How often the key is extended; it lives 60 minutes.
-    pub keepalive: Span,
-    /// A connection is replaced when it gets this old; the venue cuts it at 24 h.
-    pub switch_after: Span,
-    /// Transfers are wanted from here on, when the account was guarded before; else from two minutes before the start.
-    pub transfers_since: Option<Timestamp>,
-}
-
-impl SessionConfig {
-    /// The defaults for streams at `stream_url`.
-    pub fn new(stream_url: &str) -> SessionConfig {
-        SessionConfig {
-            stream_url: stream_url.trim_end_matches('/').to_owned(),
-            digest_interval: Span::from_secs(5),
-            keepalive: Span::from_secs(20 * 60),
-            switch_after: Span::from_secs(23 * 3600),
-            transfers_since: None,
-        }
-    }
-}
-
-/// What the core wants of the venue's side.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Want {
-    /// Balances and positions, now.
-    Holdings,
-    /// Open orders of both stores, now.
-    OpenOrders,
-    /// Modes and margin types, now.
-    Settings,
-    /// Contract rules and tiers, now.
-    Rules,
-    /// Transfers in and out, now.
-    Transfers,
-    /// Mark prices of these contracts, from now on; replaces the earlier set.
-    Watch(BTreeSet<Symbol>),
-    /// A new connection, because this one is not believed.
-    Reconnect(String),
-}
 
 /// Runs until cancelled, or until nobody listens any more.
 ///
@@ -420,7 +371,7 @@ impl Session {
             key,
             switch_at: now.after(self.config.switch_after),
             keep_at: now.after(self.config.keepalive),
-            held: (!planned).then(|| (Vec::new(), now.after(HELD_FOR))),
+            held: (!planned).then(|| (Vec::new(), now.after(self.config.hold_max))),
         });
         if planned {
             self.reads.ask(Kind::Holdings, now);
@@ -530,8 +481,8 @@ impl Session {
             Want::Holdings => self.reads.ask(Kind::Holdings, now),
             Want::OpenOrders => self.reads.ask(Kind::Orders, now),
             Want::Settings => self.reads.ask(Kind::Settings, now),
-            Want::Rules => self.reads.ask(Kind::Rules, now),
             Want::Transfers => self.reads.ask(Kind::Transfers, now),
+            Want::Rules => self.reads.ask(Kind::Rules, now),
             Want::Watch(symbols) => {
                 self.watched.send_if_modified(|watched| {
                     let changed = *watched != symbols;

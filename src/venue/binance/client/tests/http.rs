@@ -183,11 +183,13 @@ async fn the_keys_permissions_are_asked_of_the_account_host() {
         "permitsUniversalTransfer":false,"enableFutures":true}"#;
     let server = Server::start(move |asked| match asked.path() {
         "/sapi/v1/account/apiRestrictions" => ok(body),
-        _ => ok("{}"),
+        _ => venue(asked),
     })
     .await;
     let http = server.http();
-    let got = permissions(&http, &reader(), &server.url).await.unwrap();
+    let got = permissions::permissions(&http, &reader(), &server.url)
+        .await
+        .unwrap();
     assert_eq!(got.excessive(), ["enableWithdrawals"]);
 }
 
@@ -241,4 +243,21 @@ async fn li_06_the_clock_moves_only_when_venue_and_wall_agree_that_time_has_pass
     http.sync_clock(&reader()).await.unwrap();
     assert_eq!(http.clock().slept(), Span::ZERO);
     assert!((http.offset_ms() - 60_000).abs() < 500);
+    // The wall alone says so: somebody set it.
+    http.clock().move_wall(Span::from_secs(1_800));
+    assert!(http.is_slipped());
+    http.sync_clock(&reader()).await.unwrap();
+    assert_eq!(http.clock().slept(), Span::ZERO);
+    // Both say so: the machine slept, and the offset is what it was.
+    http.clock().move_wall(Span::from_secs(3_600));
+    skew.store(60_000 + 3_600_000, Ordering::SeqCst);
+    assert!(http.is_slipped());
+    http.sync_clock(&reader()).await.unwrap();
+    assert!(
+        Span::from_secs(3_599) < http.clock().slept(),
+        "{}",
+        http.clock().slept()
+    );
+    assert!((http.offset_ms() - 60_000).abs() < 500);
+    assert!(!http.is_slipped());
 }

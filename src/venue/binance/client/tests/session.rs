@@ -1,7 +1,7 @@
 //! The session against a venue that misbehaves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -10,6 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::{KEY, venue};
+use crate::clock::Clock;
 use crate::event::Link;
 use crate::model::{Span, Symbol};
 use crate::venue::binance::client::testing::{Peer, Reply, Server, Streams, ok, reader, soon};
@@ -21,6 +22,7 @@ struct Guarded {
     wants: mpsc::Sender<Want>,
     cancel: CancellationToken,
     task: tokio::task::JoinHandle<()>,
+    clock: Clock,
 }
 
 fn guard(
@@ -34,32 +36,31 @@ fn guard(
     let (out_tx, out) = mpsc::channel(room);
     let (wants, wants_rx) = mpsc::channel(16);
     let cancel = CancellationToken::new();
-    let task = tokio::spawn(run(
-        config,
-        server.http(),
-        reader(),
-        out_tx,
-        wants_rx,
-        cancel.clone(),
-    ));
+    let http = server.http();
+    let clock = http.clock().clone();
+    let task = tokio::spawn(run(config, http, reader(), out_tx, wants_rx, cancel.clone()));
     Guarded {
         out,
         wants,
         cancel,
         task,
+        clock,
     }
 }
 
 impl Guarded {
     async fn until(&mut self, wanted: impl Fn(&Via) -> bool) -> Vec<Via> {
-        let mut seen = Vec::new();
-        loop {
-            let via = soon(self.out.recv()).await.unwrap().via;
-            seen.push(via.clone());
-            if wanted(&via) {
-                return seen;
+        soon(async {
+            let mut seen = Vec::new();
+            while let Some(received) = self.out.recv().await {
+                seen.push(received.via.clone());
+                if wanted(&received.via) {
+                    return seen;
+                }
             }
-        }
+            panic!("the session ended: {seen:?}");
+        })
+        .await
     }
 
     async fn armed(&mut self) {
@@ -410,5 +411,129 @@ async fn marks_of_the_watched_symbols_are_subscribed_and_again_after_a_loss() {
         );
         market.socket.close(None).await.unwrap();
     }
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn st_15_a_venue_that_comes_back_is_found_again() {
+    let posts = Arc::new(AtomicUsize::new(0));
+    let server = Server::start(move |asked| match asked.path() {
+        "/fapi/v1/listenKey" if posts.fetch_add(1, Ordering::SeqCst) < 3 => {
+            Reply::Http(502, "", String::new())
+        }
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |_| {});
+    let _peer = streams.next().await;
+    let seen = guarded.until(|via| *via == Via::Link(Link::Up)).await;
+    assert_eq!(seen.iter().filter(|via| is_down(via)).count(), 3, "{seen:?}");
+    guarded.armed().await;
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn st_19_an_endpoint_that_moved_is_named_and_not_stormed() {
+    let server = Server::start(venue).await;
+    // A plain web server where the streams should be.
+    let gone = Server::start(|_| Reply::Http(410, "", String::new())).await;
+    let elsewhere = gone.url.replace("http", "ws");
+    let streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |config| config.stream_url = elsewhere);
+    let moved = |via: &Via| matches!(via, Via::Link(Link::Down(why)) if why.contains("410"));
+    guarded.until(moved).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(
+        gone.connections.load(Ordering::SeqCst) <= 6,
+        "{:?}",
+        gone.connections
+    );
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn li_01_while_the_venue_wants_silence_reads_say_so_and_are_not_sent() {
+    let server = Server::start(|asked| match asked.path() {
+        "/fapi/v3/account" => Reply::Http(
+            418,
+            "retry-after: 60\r\n",
+            r#"{"code":-1003,"msg":"banned"}"#.to_owned(),
+        ),
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |config| {
+        config.digest_interval = Span::from_ms(100)
+    });
+    let _peer = streams.next().await;
+    guarded
+        .until(|via| matches!(via, Via::Rest { status: 418, .. }))
+        .await;
+    let asked = server.asked().len();
+    guarded.wants.send(Want::Settings).await.unwrap();
+    let silent = |via: &Via| matches!(via, Via::Rest { status: 0, body, .. } if body.contains("silence"));
+    guarded.until(silent).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // What was on its way together with the refused one may still have arrived.
+    assert!(server.asked().len() <= asked + 9, "{:?}", server.asked());
+    let before = server.asked().len();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(server.asked().len(), before);
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn frames_are_shown_unproven_when_the_snapshot_does_not_come() {
+    let server = Server::start(|asked| match asked.path() {
+        "/fapi/v3/account" => Reply::Http(500, "", String::new()),
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |config| {
+        config.hold_max = Span::from_ms(400)
+    });
+    let mut peer = streams.next().await;
+    say(&mut peer, r#"{"e":"MARGIN_CALL"}"#).await;
+    let seen = guarded.until(|via| is_frame(via, "MARGIN_CALL")).await;
+    let failed =
+        |via: &&Via| matches!(via, Via::Rest { request, status: 500, .. } if request.contains("account"));
+    assert!(seen.iter().any(|via| failed(&via)), "{seen:?}");
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn li_06_a_machine_that_slept_connects_and_reads_everything_afresh() {
+    let slept = Span::from_secs(8 * 3_600);
+    let passed = Arc::new(AtomicI64::new(0));
+    let ahead = passed.clone();
+    let server = Server::start(move |asked| match asked.path() {
+        "/fapi/v1/time" => {
+            let ms = crate::clock::now().ms() + ahead.load(Ordering::SeqCst);
+            ok(&format!(r#"{{"serverTime":{ms}}}"#))
+        }
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |config| {
+        config.digest_interval = Span::from_ms(300)
+    });
+    let _stale = streams.next().await;
+    guarded.armed().await;
+    let before = guarded.clock.now();
+    passed.store(slept.ms(), Ordering::SeqCst);
+    guarded.clock.move_wall(slept);
+    let seen = guarded.until(is_down).await;
+    assert_eq!(
+        seen.last(),
+        Some(&Via::Link(Link::Down("the machine slept".to_owned())))
+    );
+    let _fresh = streams.next().await;
+    guarded.until(|via| *via == Via::Link(Link::Up)).await;
+    guarded.armed().await;
+    assert!(slept.ms() - 1_000 < guarded.clock.now().since(before).ms());
     guarded.end().await;
 }
