@@ -1,4 +1,3 @@
 //! The verbs of the command line, a file each.
 
 pub mod check;
-pub mod sim;
