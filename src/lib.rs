@@ -1,7 +1,6 @@
 //! Backstop: an independent risk guard for crypto-futures accounts.
 
 pub mod book;
-pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod event;
@@ -12,4 +11,5 @@ pub mod model;
 pub mod policy;
 pub mod replay;
 pub mod response;
+pub mod sim;
 pub mod venue;
