@@ -1,6 +1,7 @@
 //! Backstop: an independent risk guard for crypto-futures accounts.
 
 pub mod book;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod event;
@@ -11,5 +12,7 @@ pub mod model;
 pub mod policy;
 pub mod replay;
 pub mod response;
+pub mod run;
+pub mod serve;
 pub mod sim;
 pub mod venue;

@@ -10,8 +10,8 @@ use std::path::Path;
 pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, i32> {
     match config::load(path, overrides, &Surroundings::of_process()) {
         Ok(config) => {
-            for warning in &config.warnings {
-                anstream::eprintln!("{warning}");
+            if !config.warnings.is_empty() {
+                anstream::eprintln!("{}", config.warnings);
             }
             Ok(config)
         }
@@ -22,9 +22,14 @@ pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, i32> {
 /// An account with its policies and keys; errors are printed, and given as an exit code.
 pub fn account(config: &AccountConfig, mode: RunMode) -> Result<Account, i32> {
     let policies = config::read_policies(&config.policies).map_err(|errors| fail(2, errors))?;
-    let texts: Vec<String> =
-        config.policies.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
-    let credentials = config.credentials().map_err(|error| fail(error.exit_code(), error))?;
+    let texts: Vec<String> = config
+        .policies
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok())
+        .collect();
+    let credentials = config
+        .credentials()
+        .map_err(|error| fail(error.exit_code(), error))?;
     Ok(Account {
         label: config.label.clone(),
         venue: config.venue.name().into(),

@@ -2,9 +2,14 @@
 
 pub mod accounts;
 pub mod check;
+pub mod control;
+pub mod kill;
+pub mod rearm;
 pub mod record;
 pub mod replay;
 pub mod run;
+pub mod sim;
+pub mod status;
 
 use crate::clock::Clock;
 use clap::{Parser, Subcommand};
@@ -12,13 +17,21 @@ use clap::{Parser, Subcommand};
 /// An independent risk guard for crypto-futures accounts: it can only shrink risk.
 #[derive(Parser)]
 #[command(name = "backstop", version, about, max_term_width = 110)]
-#[command(after_help = "First steps:\n  backstop run --sim        watch it guard an account on the embedded exchange\n  backstop check            validate your configuration and policies\n  backstop run              guard your accounts, dry: nothing is sent")]
+#[command(
+    after_help = "First steps:\n  backstop run --sim        watch it guard an account on the embedded exchange\n  backstop check            validate your configuration and policies\n  backstop run              guard your accounts, dry: nothing is sent"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
     /// What goes to the log on stderr, such as `info` or `backstop=debug`.
-    #[arg(long, global = true, env = "BACKSTOP_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "BACKSTOP_LOG",
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
     pub log: String,
 }
 
@@ -33,6 +46,14 @@ pub enum Verb {
     Record(record::Args),
     /// Validates configuration and policies, offline.
     Check(check::Args),
+    /// Closes entries or everything, and keeps it so until re-arm.
+    Kill(kill::Args),
+    /// Releases kills and manual latches.
+    Rearm(rearm::Args),
+    /// One line an account.
+    Status(status::Args),
+    /// Serves the embedded exchange alone.
+    Sim(sim::Args),
 }
 
 /// Does it; gives the exit code.
@@ -42,6 +63,10 @@ pub async fn dispatch(cli: Cli, clock: Clock) -> i32 {
         Verb::Replay(args) => replay::run(&args),
         Verb::Record(args) => record::run(args, clock).await,
         Verb::Check(args) => check::run(&args),
+        Verb::Kill(args) => kill::run(&args).await,
+        Verb::Rearm(args) => rearm::run(&args).await,
+        Verb::Status(args) => status::run(&args).await,
+        Verb::Sim(args) => sim::run(args, || crate::clock::now().ms()).await,
     }
 }
 

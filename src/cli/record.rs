@@ -22,7 +22,9 @@ const RECEIVED_MAX: usize = 16_384;
 
 /// Writes an account's stream and readings as a recording.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  backstop record -o today.jsonl --account main\n\nStops at Ctrl-C, or after --for. Keys, listenKeys and signatures are never in the file.")]
+#[command(
+    after_help = "Example:\n  backstop record -o today.jsonl --account main\n\nStops at Ctrl-C, or after --for. Keys, listenKeys and signatures are never in the file."
+)]
 pub struct Args {
     /// Where to; an existing file is not overwritten.
     #[arg(short, long, value_name = "FILE")]
@@ -50,8 +52,18 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
         None => None,
     };
     let Some(chosen) = chosen else {
-        let labels: Vec<&str> = config.accounts.iter().map(|account| account.label.as_str()).collect();
-        return fail(2, format!("name one account with --account; configured are: {}", labels.join(", ")));
+        let labels: Vec<&str> = config
+            .accounts
+            .iter()
+            .map(|account| account.label.as_str())
+            .collect();
+        return fail(
+            2,
+            format!(
+                "name one account with --account; configured are: {}",
+                labels.join(", ")
+            ),
+        );
     };
     let account = match accounts::account(chosen, RunMode::DryRun) {
         Ok(account) => account,
@@ -62,13 +74,21 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
         Ok(tape) => tape,
         Err(error) => return fail(2, error),
     };
-    let opened = Http::new(HttpConfig::new(&account.rest_url), &account.key, clock.clone())
-        .and_then(|http| ReadSigner::new(&account.secret).map(|signer| (http, signer)).map_err(|e| e.to_string()));
+    let opened =
+        Http::new(HttpConfig::new(&account.rest_url), &account.key, clock.clone()).and_then(|http| {
+            ReadSigner::new(&account.secret)
+                .map(|signer| (http, signer))
+                .map_err(|e| e.to_string())
+        });
     let (http, signer) = match opened {
         Ok(opened) => opened,
         Err(error) => return fail(2, format!("account {}: {error}", account.label)),
     };
-    println!("recording account {} into {}; Ctrl-C ends it", account.label, args.output.display());
+    println!(
+        "recording account {} into {}; Ctrl-C ends it",
+        account.label,
+        args.output.display()
+    );
     let (received_in, mut received) = mpsc::channel(RECEIVED_MAX);
     let (wants, wants_out) = mpsc::channel(16);
     let cancel = CancellationToken::new();
@@ -77,8 +97,14 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
         keepalive: account.timing.keepalive,
         ..SessionConfig::new(&account.stream_url)
     };
-    let task =
-        tokio::spawn(client::run(session, Arc::new(http), signer, received_in, wants_out, cancel.clone()));
+    let task = tokio::spawn(client::run(
+        session,
+        Arc::new(http),
+        signer,
+        received_in,
+        wants_out,
+        cancel.clone(),
+    ));
     let mut lines = 0u64;
     let mut watcher = Watcher::default();
     let end = args.seconds.map(Duration::from_secs);

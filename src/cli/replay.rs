@@ -16,7 +16,9 @@ const STANDARD: &str = include_str!("../../policies/standard.toml");
 
 /// Replays recordings: what would the policies have decided?
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  backstop replay fixtures/recordings/flash-crash.jsonl\n  backstop replay --policies mine.toml --json run.jsonl | jq .why\n\nExit code 1: the recording holds decisions made under the same policies, and the replay differs from them.")]
+#[command(
+    after_help = "Examples:\n  backstop replay fixtures/recordings/flash-crash.jsonl\n  backstop replay --policies mine.toml --json run.jsonl | jq .why\n\nExit code 1: the recording holds decisions made under the same policies, and the replay differs from them."
+)]
 pub struct Args {
     /// Recordings, plain or gzipped, in the order given.
     #[arg(required = true, value_name = "RECORDING")]
@@ -46,7 +48,12 @@ pub fn run(args: &Args) -> i32 {
             Err(error) => return fail(2, error),
         };
         if !args.json {
-            println!("{}: account {} on {}", path.display(), header.account, header.venue);
+            println!(
+                "{}: account {} on {}",
+                path.display(),
+                header.account,
+                header.venue
+            );
         }
         let bar = progress();
         let mut last = None;
@@ -75,7 +82,13 @@ fn policies(files: &[PathBuf]) -> Result<(crate::policy::PolicySet, Vec<String>)
         return Ok((set, vec![STANDARD.into()]));
     }
     let set = crate::config::read_policies(files).map_err(|errors| fail(2, errors))?;
-    Ok((set, files.iter().filter_map(|file| std::fs::read_to_string(file).ok()).collect()))
+    Ok((
+        set,
+        files
+            .iter()
+            .filter_map(|file| std::fs::read_to_string(file).ok())
+            .collect(),
+    ))
 }
 
 /// A bar on a terminal only, and only when it takes longer than a second.

@@ -1,3 +1,5 @@
 //! What survives: the state of an account, kept durably and put back after a crash.
 
+pub mod killfile;
 pub mod state;
+pub mod store;

@@ -15,7 +15,8 @@ use crate::replay::lines::{CommandLine, GuardLine, KeyLine, ResultLine};
 use crate::replay::recording::{Entry, Header};
 use crate::replay::{Drive, Fed};
 use crate::serve::Request;
-use crate::venue::binance::client::{self, Http, HttpConfig, SessionConfig, permissions};
+use crate::venue::binance::client::permissions::permissions;
+use crate::venue::binance::client::{self, Http, HttpConfig, SessionConfig};
 use crate::venue::binance::sign::{ReadSigner, TradeSigner};
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
@@ -96,7 +97,13 @@ pub async fn guard_account(
     let (outcomes_in, mut outcomes) = mpsc::channel(OUTCOMES_MAX);
     let executor = if account.is_live {
         let trade = TradeSigner::new(&account.secret).map_err(|error| RunError::Usage(error.to_string()))?;
-        Executor::live(Arc::clone(&http), trade, signer()?, outcomes_in.clone(), cancel.clone())
+        Executor::live(
+            Arc::clone(&http),
+            trade,
+            signer()?,
+            outcomes_in.clone(),
+            cancel.clone(),
+        )
     } else {
         Executor::dry(outcomes_in.clone())
     };
@@ -108,8 +115,14 @@ pub async fn guard_account(
         transfers_since,
         ..SessionConfig::new(&account.stream_url)
     };
-    let mut session =
-        tokio::spawn(client::run(session, Arc::clone(&http), signer()?, received_in, wants_out, cancel.clone()));
+    let mut session = tokio::spawn(client::run(
+        session,
+        Arc::clone(&http),
+        signer()?,
+        received_in,
+        wants_out,
+        cancel.clone(),
+    ));
     let mut warm = tokio::spawn({
         let (http, cancel) = (Arc::clone(&http), cancel.clone());
         async move { http.warm(cancel).await }
@@ -122,12 +135,25 @@ pub async fn guard_account(
         }
         None => None,
     };
-    let guard = Guard::new(&label, account.policies.clone(), account.timing.blind_after, start);
+    let guard = Guard::new(
+        &label,
+        account.policies.clone(),
+        account.timing.blind_after,
+        start,
+    );
     if let Some(tape) = &mut tape {
         tape.write(&Entry::Guard(clock.now(), Box::new(begun)), clock.now());
     }
-    let mut hands =
-        Hands::new(&account, executor.clone(), store, wants, outlets, outcomes_in, tape, clock.now());
+    let mut hands = Hands::new(
+        &account,
+        executor.clone(),
+        store,
+        wants,
+        outlets,
+        outcomes_in,
+        tape,
+        clock.now(),
+    );
     let mut drive = Drive::new(guard);
     hands.publish(drive.guard(), true);
 
@@ -193,7 +219,10 @@ fn begin(loaded: Loaded, account: &Account) -> (Start, GuardLine) {
         Loaded::Fresh => (Start::Fresh, line(None, None)),
         Loaded::State(text) => match state::read(&text) {
             Ok(saved) => (Start::Saved(Box::new(saved)), line(Some(text), None)),
-            Err(error) => (Start::Lost(error.to_string()), line(None, Some(error.to_string()))),
+            Err(error) => (
+                Start::Lost(error.to_string()),
+                line(None, Some(error.to_string())),
+            ),
         },
         Loaded::Lost(why) => (Start::Lost(why.clone()), line(None, Some(why))),
     }
@@ -202,7 +231,9 @@ fn begin(loaded: Loaded, account: &Account) -> (Start, GuardLine) {
 /// An over-privileged key, or a mainnet key whose rights cannot be read, is refused when live and a warning when dry
 /// (SPEC.md section 8).
 async fn check_key(account: &Account, http: &Http, signer: &ReadSigner) -> Result<(), RunError> {
-    let Some(sapi_url) = &account.sapi_url else { return Ok(()) };
+    let Some(sapi_url) = &account.sapi_url else {
+        return Ok(());
+    };
     let trouble = match permissions(http, signer, sapi_url).await {
         Ok(found) => {
             let excessive = found.excessive();

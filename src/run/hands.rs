@@ -1,10 +1,10 @@
 //! What a decision leads to: the kept state first, then the venue, then everything that people look at.
 
+use super::Outlets;
 use super::account::Account;
 use super::status::account_status;
 use super::story::{Told, outcome_told};
 use super::tape::Tape;
-use super::Outlets;
 use crate::event::{Outcome, Rejection, RejectionKind};
 use crate::exec::Executor;
 use crate::guard::{Decision, Guard, Severity};
@@ -52,7 +52,10 @@ pub struct Hands {
 
 impl Hands {
     /// Hands for an account.
-    #[expect(clippy::too_many_arguments, reason = "each is a different way out, and they meet only here")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a different way out, and they meet only here"
+    )]
     pub fn new(
         account: &Account,
         executor: Executor,
@@ -86,15 +89,19 @@ impl Hands {
 
     /// Does what a decision says: first what must be durable, then the requests, then the rest.
     pub fn act(&mut self, guard: &Guard, decision: Decision) {
-        let ticket = decision.save.as_ref().zip(self.store.as_ref()).and_then(|(save, store)| {
-            let text = state::write(&save.saved);
-            if save.is_urgent {
-                Some(store.save(text))
-            } else {
-                store.save_lazily(text);
-                None
-            }
-        });
+        let ticket = decision
+            .save
+            .as_ref()
+            .zip(self.store.as_ref())
+            .and_then(|(save, store)| {
+                let text = state::write(&save.saved);
+                if save.is_urgent {
+                    Some(store.save(text))
+                } else {
+                    store.save_lazily(text);
+                    None
+                }
+            });
         if !decision.intents.is_empty() || !decision.asks.is_empty() {
             self.send(guard, &decision, ticket);
         }
@@ -107,7 +114,11 @@ impl Hands {
         self.publish_newest(guard);
         let mut reductions = Vec::new();
         for intent in &decision.intents {
-            self.count(if matches!(intent, Intent::Reduce(_)) { "orders" } else { "cancels" });
+            self.count(if matches!(intent, Intent::Reduce(_)) {
+                "orders"
+            } else {
+                "cancels"
+            });
             match intent {
                 Intent::Reduce(order) => reductions.push(order.clone()),
                 other => self.executor.submit(other.clone()),
@@ -119,8 +130,11 @@ impl Hands {
         if reductions.is_empty() {
             return;
         }
-        let (executor, newest, outcomes) =
-            (self.executor.clone(), self.newest.subscribe(), self.outcomes.clone());
+        let (executor, newest, outcomes) = (
+            self.executor.clone(),
+            self.newest.subscribe(),
+            self.outcomes.clone(),
+        );
         tokio::spawn(async move {
             if let Some(ticket) = ticket
                 && let Err(why) = ticket.wait(DURABLE_WITHIN).await
@@ -139,7 +153,8 @@ impl Hands {
                     None => {
                         let rejection = Rejection {
                             code: 0,
-                            message: "the position changed before sending: this would no longer reduce it".into(),
+                            message: "the position changed before sending: this would no longer reduce it"
+                                .into(),
                             kind: RejectionKind::Conflict,
                         };
                         let key = IntentKey::Reduce(order.id().clone());
@@ -153,7 +168,9 @@ impl Hands {
     fn publish_newest(&mut self, guard: &Guard) {
         let book = guard.book();
         let newest = book.positions().map(|(leg, position)| {
-            let step = book.instrument(&leg.symbol).map_or(Qty::ZERO, |found| found.market_lot.step);
+            let step = book
+                .instrument(&leg.symbol)
+                .map_or(Qty::ZERO, |found| found.market_lot.step);
             (leg.clone(), (position.clone(), step))
         });
         self.newest.send_replace(Arc::new(newest.collect()));
@@ -170,7 +187,10 @@ impl Hands {
                 (needs.settings, Want::Settings),
                 (needs.rules, Want::Rules),
                 (needs.transfers, Want::Transfers),
-                (needs.reconnect, Want::Reconnect("the stream left a change untold".into())),
+                (
+                    needs.reconnect,
+                    Want::Reconnect("the stream left a change untold".into()),
+                ),
             ];
             for (_, want) in all.into_iter().filter(|(wanted, _)| *wanted) {
                 // A full queue holds the same wishes already: the session merges them.
@@ -296,7 +316,10 @@ impl Hands {
             }
             let _ = tokio::task::spawn_blocking(move || store.close()).await;
         }
-        self.story(Told::text(guard.book().now(), "stopped; positions were left alone".into()));
+        self.story(Told::text(
+            guard.book().now(),
+            "stopped; positions were left alone".into(),
+        ));
         let tape = self.tape.take();
         let _ = tokio::task::spawn_blocking(move || drop(tape)).await;
     }

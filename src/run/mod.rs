@@ -103,7 +103,9 @@ pub async fn run(options: Options, clock: Clock, cancel: CancellationToken) -> R
         let (outlets, clock, cancel) = (outlets.clone(), clock.clone(), cancel.clone());
         let state_dir = options.state_dir.clone();
         tasks.spawn(async move {
-            guard_account(account, &state_dir, clock, outlets, commands, cancel).await.map(|()| "an account")
+            guard_account(account, &state_dir, clock, outlets, commands, cancel)
+                .await
+                .map(|()| "an account")
         });
     }
     let guards = tasks.len();
@@ -113,18 +115,28 @@ pub async fn run(options: Options, clock: Clock, cancel: CancellationToken) -> R
                 "control.listen: {address} cannot be listened on: {error}; choose another, or \"\" for none"
             ))
         })?;
-        let tokens = Tokens::load_or_create(&options.token_file).map_err(|e| RunError::Refused(e.to_string()))?;
+        let tokens =
+            Tokens::load_or_create(&options.token_file).map_err(|e| RunError::Refused(e.to_string()))?;
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
-        let control =
-            Control { status: outlets.status.subscribe(), events: outlets.events.clone(), commands };
+        let control = Control {
+            status: outlets.status.subscribe(),
+            events: outlets.events.clone(),
+            commands,
+        };
         let done = accounts_done.clone();
         tasks.spawn(async move {
             let served = serve(listener, tokens, control, done).await;
-            served.map(|()| "the control API").map_err(|e| RunError::Broken(format!("the control API ended: {e}")))
+            served
+                .map(|()| "the control API")
+                .map_err(|e| RunError::Broken(format!("the control API ended: {e}")))
         });
         tasks.spawn(forward(requests, doors.clone(), accounts_done.clone()));
     }
-    tasks.spawn(watch_kill_file(options.state_dir.clone(), doors, accounts_done.clone()));
+    tasks.spawn(watch_kill_file(
+        options.state_dir.clone(),
+        doors,
+        accounts_done.clone(),
+    ));
     supervise(tasks, guards, cancel, accounts_done).await
 }
 
@@ -181,14 +193,19 @@ async fn forward(
         let Some(request) = request else { break };
         match doors.get(&request.account) {
             Some(door) => {
-                if let Err(mpsc::error::TrySendError::Full(request) | mpsc::error::TrySendError::Closed(request)) =
-                    door.try_send(request)
+                if let Err(
+                    mpsc::error::TrySendError::Full(request) | mpsc::error::TrySendError::Closed(request),
+                ) = door.try_send(request)
                 {
-                    let _ = request.reply.send(Err("the guard has too many commands waiting; try again".into()));
+                    let _ = request
+                        .reply
+                        .send(Err("the guard has too many commands waiting; try again".into()));
                 }
             }
             None => {
-                let _ = request.reply.send(Err(format!("no account `{}` is guarded here", request.account)));
+                let _ = request
+                    .reply
+                    .send(Err(format!("no account `{}` is guarded here", request.account)));
             }
         }
     }
@@ -208,8 +225,11 @@ async fn watch_kill_file(
         if present != told {
             for (label, door) in &doors {
                 let (reply, _) = oneshot::channel();
-                let request =
-                    Request { account: label.clone(), command: Command::KillFile(present), reply };
+                let request = Request {
+                    account: label.clone(),
+                    command: Command::KillFile(present),
+                    reply,
+                };
                 let _ = door.send(request).await;
             }
             told = present;
@@ -224,5 +244,7 @@ async fn watch_kill_file(
 /// Off the loop's threads: a disk that hangs must not stop the watch of anything else.
 async fn is_present(state_dir: &Path) -> bool {
     let folder = state_dir.to_owned();
-    tokio::task::spawn_blocking(move || killfile::present(&folder)).await.unwrap_or(true)
+    tokio::task::spawn_blocking(move || killfile::present(&folder))
+        .await
+        .unwrap_or(true)
 }

@@ -11,10 +11,15 @@ use rust_decimal::Decimal;
 pub fn account_status(guard: &Guard) -> AccountStatus {
     let book = guard.book();
     let plain = |amount: Decimal| amount.normalize().to_string();
-    let drawdown = guard.policies().iter().find(|policy| matches!(policy.spec.kind, Kind::Drawdown(_)));
+    let drawdown = guard
+        .policies()
+        .iter()
+        .find(|policy| matches!(policy.spec.kind, Kind::Drawdown(_)));
     let equity = book.equity().ok();
     let high_water = drawdown.and_then(|policy| policy.memory.mark);
-    let fall = high_water.zip(equity).and_then(|(mark, equity)| (mark - equity).ratio_of(mark));
+    let fall = high_water
+        .zip(equity)
+        .and_then(|(mark, equity)| (mark - equity).ratio_of(mark));
     let [mismatches, unknown, failed] = book.counters();
     AccountStatus {
         label: guard.account().into(),
@@ -22,13 +27,23 @@ pub fn account_status(guard: &Guard) -> AccountStatus {
         equity: equity.map(|equity| plain(equity.decimal())),
         high_water: high_water.map(|mark| plain(mark.decimal())),
         drawdown: fall.map(|fall| plain(fall.decimal().round_dp(6))),
-        margin_ratio: book.worst_ratio().ok().flatten().map(|ratio| plain(ratio.decimal().round_dp(6))),
+        margin_ratio: book
+            .worst_ratio()
+            .ok()
+            .flatten()
+            .map(|ratio| plain(ratio.decimal().round_dp(6))),
         last_proof_ms: book.link().proof().map(crate::model::Timestamp::ms),
         positions: positions(guard),
         orders: orders(guard),
-        policies: guard.policies().iter().map(|policy| policy_status(guard, policy)).collect(),
+        policies: guard
+            .policies()
+            .iter()
+            .map(|policy| policy_status(guard, policy))
+            .collect(),
         latch: latch(guard),
-        counters: [mismatches, unknown, failed].map(|(name, count)| (name.to_owned(), count)).into(),
+        counters: [mismatches, unknown, failed]
+            .map(|(name, count)| (name.to_owned(), count))
+            .into(),
         ..AccountStatus::default()
     }
 }
@@ -43,7 +58,9 @@ fn positions(guard: &Guard) -> Vec<PositionStatus> {
             amount: position.amount.to_string(),
             entry_price: position.entry.map(|entry| entry.to_string()),
             mark_price: mark.map(|mark| mark.to_string()),
-            unrealised: mark.and_then(|mark| position.unrealised(mark)).map(|profit| profit.to_string()),
+            unrealised: mark
+                .and_then(|mark| position.unrealised(mark))
+                .map(|profit| profit.to_string()),
             margin: match book.margin_type(leg) {
                 MarginType::Cross => "cross".into(),
                 MarginType::Isolated => "isolated".into(),
@@ -57,7 +74,12 @@ fn positions(guard: &Guard) -> Vec<PositionStatus> {
 fn orders(guard: &Guard) -> Vec<OrderStatus> {
     let shown = guard.book().orders().iter().map(|order| OrderStatus {
         symbol: order.id.symbol.to_string(),
-        store: if order.id.store == Store::Regular { "regular" } else { "conditional" }.into(),
+        store: if order.id.store == Store::Regular {
+            "regular"
+        } else {
+            "conditional"
+        }
+        .into(),
         side: if order.side == Side::Buy { "BUY" } else { "SELL" }.into(),
         position_side: order.position_side.to_string(),
         kind: match order.kind {
@@ -82,18 +104,29 @@ fn orders(guard: &Guard) -> Vec<OrderStatus> {
 fn policy_status(guard: &Guard, policy: &Policy) -> PolicyStatus {
     let (state, place) = policy.state();
     // The worst scope is shown: the one in the worst state, else the one with the largest measurement.
-    let largest = policy.tracks.iter().max_by_key(|(_, track)| match &track.measured {
-        Measured::Value(value) => value.number(),
-        Measured::Beyond | Measured::Fired(_) => Decimal::MAX,
-        Measured::Quiet | Measured::Unknown(_) => Decimal::MIN,
-    });
+    let largest = policy
+        .tracks
+        .iter()
+        .max_by_key(|(_, track)| match &track.measured {
+            Measured::Value(value) => value.number(),
+            Measured::Beyond | Measured::Fired(_) => Decimal::MAX,
+            Measured::Quiet | Measured::Unknown(_) => Decimal::MIN,
+        });
     let scope = place.map(|(scope, _)| scope).or(largest.map(|(scope, _)| scope));
     let track = scope.and_then(|scope| policy.tracks.get(scope));
     let value = track.and_then(|track| track.measured.value());
     let reached = track.and_then(|track| track.highest());
-    let next = policy.spec.ladder.get(reached.map_or(0, |index| index + 1)).and_then(|rung| rung.at);
-    let rung = reached.and_then(|index| policy.spec.ladder.get(index)).map(|rung| rung.action.name().to_owned());
-    let headroom = value.zip(next).and_then(|(value, next)| next.number().checked_sub(value.number()));
+    let next = policy
+        .spec
+        .ladder
+        .get(reached.map_or(0, |index| index + 1))
+        .and_then(|rung| rung.at);
+    let rung = reached
+        .and_then(|index| policy.spec.ladder.get(index))
+        .map(|rung| rung.action.name().to_owned());
+    let headroom = value
+        .zip(next)
+        .and_then(|(value, next)| next.number().checked_sub(value.number()));
     let number = |amount: Amount| amount.number().normalize().round_dp(6).to_string();
     PolicyStatus {
         id: policy.spec.id.clone(),
@@ -119,16 +152,30 @@ fn latch(guard: &Guard) -> Option<LatchStatus> {
     if let Some(kill) = guard.kills().first() {
         let place = kill.symbol.as_ref().map_or("everything", Symbol::as_str);
         let cause = format!("kill switch over {place}: {}", kill.reason);
-        return Some(LatchStatus { cause, since_ms: kill.since.ms(), rearm });
+        return Some(LatchStatus {
+            cause,
+            since_ms: kill.since.ms(),
+            rearm,
+        });
     }
     for policy in guard.policies() {
         for (scope, track) in &policy.tracks {
             for (state, rung) in track.rungs.iter().zip(&policy.spec.ladder) {
-                let crate::policy::envelope::RungState::Tripped(trip) = state else { continue };
+                let crate::policy::envelope::RungState::Tripped(trip) = state else {
+                    continue;
+                };
                 if policy.latch(rung) == crate::policy::Latch::Manual {
                     let numbers = policy.explain(guard.book(), scope);
-                    let cause = format!("policy {}, rung {}: {numbers}", policy.spec.id, rung.action.name());
-                    return Some(LatchStatus { cause, since_ms: trip.since.ms(), rearm });
+                    let cause = format!(
+                        "policy {}, rung {}: {numbers}",
+                        policy.spec.id,
+                        rung.action.name()
+                    );
+                    return Some(LatchStatus {
+                        cause,
+                        since_ms: trip.since.ms(),
+                        rearm,
+                    });
                 }
             }
         }
@@ -143,16 +190,26 @@ pub fn pulse(guard: &Guard) -> String {
         let parsed = text.as_ref().and_then(|text| text.parse::<Ratio>().ok());
         parsed.map_or("unknown".into(), Ratio::percent)
     };
-    let equity = guard.book().equity().map_or("unknown".into(), |equity| Amount::Money(equity).to_string());
+    let equity = guard
+        .book()
+        .equity()
+        .map_or("unknown".into(), |equity| Amount::Money(equity).to_string());
     let held: Vec<String> = guard
         .book()
         .positions()
         .map(|(leg, position)| {
-            let mark = guard.book().last_mark(&leg.symbol).map_or("?".into(), |mark| mark.to_string());
+            let mark = guard
+                .book()
+                .last_mark(&leg.symbol)
+                .map_or("?".into(), |mark| mark.to_string());
             format!("{} {leg} at {mark}", position.amount)
         })
         .collect();
-    let held = if held.is_empty() { "flat".into() } else { held.join(", ") };
+    let held = if held.is_empty() {
+        "flat".into()
+    } else {
+        held.join(", ")
+    };
     format!(
         "equity {equity} USDT   drawdown {}   margin ratio {}   {held}",
         ratio(&status.drawdown),

@@ -27,7 +27,10 @@ pub struct Told {
 impl Told {
     /// A line of text.
     pub fn text(at: Timestamp, text: String) -> Told {
-        Told { at, lines: vec![(PLAIN, text)] }
+        Told {
+            at,
+            lines: vec![(PLAIN, text)],
+        }
     }
 
     /// What was decided.
@@ -47,7 +50,10 @@ impl Told {
         if decision.notes.iter().any(|note| note.text.starts_with("state ")) {
             lines.push((DIM, pulse(guard)));
         }
-        Told { at: decision.at, lines }
+        Told {
+            at: decision.at,
+            lines,
+        }
     }
 }
 
@@ -66,7 +72,11 @@ fn record_lines(record: &Record) -> Vec<(&'static str, String)> {
     };
     let numbers = match (record.value, record.threshold) {
         (Some(value), Some(threshold)) => {
-            let sign = if value.number() >= threshold.number() { "≥" } else { "<" };
+            let sign = if value.number() >= threshold.number() {
+                "≥"
+            } else {
+                "<"
+            };
             format!("  {value} {sign} {threshold}")
         }
         _ => String::new(),
@@ -80,7 +90,12 @@ fn record_lines(record: &Record) -> Vec<(&'static str, String)> {
     if !record.why.is_empty() && record.state != "ok" {
         lines.push((DIM, format!("  why: {}", record.why)));
     }
-    lines.extend(record.orders.iter().map(|intent| (colour, format!("  → {}", intent_text(intent)))));
+    lines.extend(
+        record
+            .orders
+            .iter()
+            .map(|intent| (colour, format!("  → {}", intent_text(intent)))),
+    );
     lines
 }
 
@@ -92,7 +107,13 @@ pub fn intent_text(intent: &Intent) -> String {
                 Pricing::Market => "at market".to_owned(),
                 Pricing::Ioc(price) => format!("at {price} or better, at once"),
             };
-            format!("{} {} {}, reduce-only, {how}  [{}]", order.side(), order.qty(), order.leg(), order.id())
+            format!(
+                "{} {} {}, reduce-only, {how}  [{}]",
+                order.side(),
+                order.qty(),
+                order.leg(),
+                order.id()
+            )
         }
         Intent::Cancel(id) => {
             let store = match id.store {
@@ -110,13 +131,22 @@ pub fn intent_text(intent: &Intent) -> String {
 pub fn outcome_told(key: &IntentKey, outcome: &Outcome) -> Option<Told> {
     let IntentKey::Reduce(id) = key else { return None };
     let (at, line) = match outcome {
-        Outcome::Accepted(Some(report)) => {
-            (report.at, (GREEN, format!("  ← filled {}  [{id}]", report.executed)))
+        Outcome::Accepted(Some(report)) => (
+            report.at,
+            (GREEN, format!("  ← filled {}  [{id}]", report.executed)),
+        ),
+        Outcome::Suppressed => {
+            return Some(Told::text(
+                Timestamp::default(),
+                format!("  ← dry run: not sent  [{id}]"),
+            ));
         }
-        Outcome::Suppressed => return Some(Told::text(Timestamp::default(), format!("  ← dry run: not sent  [{id}]"))),
         _ => return None,
     };
-    Some(Told { at, lines: vec![line] })
+    Some(Told {
+        at,
+        lines: vec![line],
+    })
 }
 
 /// Prints what is told until nobody tells any more. Times are seconds since the first line.
@@ -144,7 +174,10 @@ pub fn is_pulse_due(now: Timestamp, last: Timestamp) -> bool {
 
 /// A line of numbers.
 pub fn pulse_told(guard: &Guard) -> Told {
-    Told { at: guard.book().now(), lines: vec![(DIM, pulse(guard))] }
+    Told {
+        at: guard.book().now(),
+        lines: vec![(DIM, pulse(guard))],
+    }
 }
 
 /// A cost, for people.

@@ -29,21 +29,35 @@ impl Tape {
     ///
     /// A text for people, naming the file.
     pub fn open(path: &Path, header: &Header) -> Result<Tape, String> {
-        let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
-            format!("{}: {error}; a recording never overwrites a file, choose another name", path.display())
-        })?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(|error| {
+                format!(
+                    "{}: {error}; a recording never overwrites a file, choose another name",
+                    path.display()
+                )
+            })?;
         let (lines, waiting) = sync_channel(LINES_MAX);
         let first = header.line();
         let thread = std::thread::Builder::new()
             .name("tape".into())
             .spawn(move || write_all(BufWriter::new(file), &first, &waiting))
             .map_err(|error| format!("no thread for the recording: {error}"))?;
-        Ok(Tape { lines: Some(lines), dropped: 0, thread: Some(thread) })
+        Ok(Tape {
+            lines: Some(lines),
+            dropped: 0,
+            thread: Some(thread),
+        })
     }
 
     /// Adds an entry with the time that it counts as; never waits.
     pub fn write(&mut self, entry: &Entry, at: Timestamp) {
-        let sent = self.lines.as_ref().map(|lines| lines.try_send((entry.clone(), at)));
+        let sent = self
+            .lines
+            .as_ref()
+            .map(|lines| lines.try_send((entry.clone(), at)));
         if !matches!(sent, Some(Ok(()))) {
             self.dropped = self.dropped.saturating_add(1);
             if self.dropped == 1 {

@@ -68,7 +68,11 @@ impl Bucket {
         if self.maintenance.is_zero() {
             return Some(Decimal::ZERO);
         }
-        if self.balance <= Decimal::ZERO { None } else { self.maintenance.checked_div(self.balance) }
+        if self.balance <= Decimal::ZERO {
+            None
+        } else {
+            self.maintenance.checked_div(self.balance)
+        }
     }
 }
 
@@ -85,7 +89,13 @@ impl Ledger {
             positions: BTreeMap::new(),
         };
         for (asset, balance) in &script.wallet {
-            ledger.wallets.insert(asset.clone(), Wallet { balance: *balance, updated: now });
+            ledger.wallets.insert(
+                asset.clone(),
+                Wallet {
+                    balance: *balance,
+                    updated: now,
+                },
+            );
         }
         for position in &script.position {
             let holding = Holding {
@@ -96,14 +106,18 @@ impl Ledger {
                 realised: Decimal::ZERO,
                 updated: now,
             };
-            ledger.positions.insert((position.symbol.clone(), position.side.clone()), holding);
+            ledger
+                .positions
+                .insert((position.symbol.clone(), position.side.clone()), holding);
         }
         ledger
     }
 
     /// A leg's signed amount.
     pub fn amount(&self, leg: &Leg) -> Decimal {
-        self.positions.get(leg).map_or(Decimal::ZERO, |holding| holding.amount)
+        self.positions
+            .get(leg)
+            .map_or(Decimal::ZERO, |holding| holding.amount)
     }
 
     /// Wallet balance of an asset less what isolated positions hold of it.
@@ -114,7 +128,10 @@ impl Ledger {
             .filter(|((symbol, _), _)| margin_asset(markets, symbol) == asset)
             .filter_map(|(_, holding)| holding.isolated.filter(|_| !holding.amount.is_zero()))
             .sum();
-        self.wallets.get(asset).map_or(Decimal::ZERO, |wallet| wallet.balance) - held
+        self.wallets
+            .get(asset)
+            .map_or(Decimal::ZERO, |wallet| wallet.balance)
+            - held
     }
 
     /// Unrealised profit of a position at the mark.
@@ -134,7 +151,10 @@ impl Ledger {
 
     /// Legs that are not flat.
     pub fn held(&self) -> Vec<Leg> {
-        let held = self.positions.iter().filter(|(_, holding)| !holding.amount.is_zero());
+        let held = self
+            .positions
+            .iter()
+            .filter(|(_, holding)| !holding.amount.is_zero());
         held.map(|(leg, _)| leg.clone()).collect()
     }
 
@@ -167,7 +187,10 @@ impl Ledger {
                 }
                 None => {
                     let wallet = if self.multi_assets {
-                        self.wallets.keys().map(|a| self.cross_wallet(markets, a) * bid(markets, a)).sum()
+                        self.wallets
+                            .keys()
+                            .map(|a| self.cross_wallet(markets, a) * bid(markets, a))
+                            .sum()
                     } else {
                         self.cross_wallet(markets, &asset)
                     };
@@ -186,8 +209,11 @@ impl Ledger {
 
     /// Wallets and unrealised profit together, other assets at their index.
     pub fn equity(&self, markets: &Markets) -> Decimal {
-        let wallets: Decimal =
-            self.wallets.iter().map(|(asset, wallet)| wallet.balance * index(markets, asset)).sum();
+        let wallets: Decimal = self
+            .wallets
+            .iter()
+            .map(|(asset, wallet)| wallet.balance * index(markets, asset))
+            .sum();
         let profit: Decimal = self.held().iter().map(|leg| self.unrealised(markets, leg)).sum();
         wallets + profit
     }
@@ -212,7 +238,11 @@ impl Ledger {
         let mut realised = Decimal::ZERO;
         if closes {
             let closed = signed.abs().min(before.abs());
-            let sign = if before.is_sign_negative() { Decimal::NEGATIVE_ONE } else { Decimal::ONE };
+            let sign = if before.is_sign_negative() {
+                Decimal::NEGATIVE_ONE
+            } else {
+                Decimal::ONE
+            };
             realised = (price - holding.entry) * closed * sign;
             if let Some(wallet) = &mut holding.isolated {
                 // A part of the isolated wallet is released with the part that is closed.
@@ -245,8 +275,12 @@ impl Ledger {
 
     /// Liquidation price of a leg as the venue's FAQ gives it (9.3); zero when there is none.
     pub fn liquidation_price(&self, markets: &Markets, leg: &Leg) -> Decimal {
-        let Some(market) = markets.get(&leg.0) else { return Decimal::ZERO };
-        let Some(holding) = self.positions.get(leg) else { return Decimal::ZERO };
+        let Some(market) = markets.get(&leg.0) else {
+            return Decimal::ZERO;
+        };
+        let Some(holding) = self.positions.get(leg) else {
+            return Decimal::ZERO;
+        };
         let asset = margin_asset(markets, &leg.0);
         let (mut wallet, own): (Decimal, Vec<Leg>) = match holding.isolated {
             Some(wallet) => (wallet, vec![leg.clone()]),
@@ -259,7 +293,10 @@ impl Ledger {
         };
         if holding.isolated.is_none() {
             for other in self.held() {
-                let cross = self.positions.get(&other).is_some_and(|found| found.isolated.is_none());
+                let cross = self
+                    .positions
+                    .get(&other)
+                    .is_some_and(|found| found.isolated.is_none());
                 if cross && other.0 != leg.0 && margin_asset(markets, &other.0) == asset {
                     wallet += self.unrealised(markets, &other) - self.maintenance(markets, &other);
                 }
@@ -270,7 +307,9 @@ impl Ledger {
         for _ in 0..20 {
             let (mut top, mut bottom) = (wallet, Decimal::ZERO);
             for leg in &own {
-                let Some(held) = self.positions.get(leg) else { continue };
+                let Some(held) = self.positions.get(leg) else {
+                    continue;
+                };
                 let (rate, cum) = market.rules.tier(held.amount.abs() * price);
                 top += cum - held.amount * held.entry;
                 bottom += held.amount.abs() * rate - held.amount;
@@ -293,7 +332,9 @@ impl Ledger {
 
 /// The margin asset of a symbol.
 pub fn margin_asset<'a>(markets: &'a Markets, symbol: &str) -> &'a str {
-    markets.get(symbol).map_or("USDT", |market| market.rules.margin_asset.as_str())
+    markets
+        .get(symbol)
+        .map_or("USDT", |market| market.rules.margin_asset.as_str())
 }
 
 /// Index price of an asset in dollars: stablecoins at 1, others at the market of that name, else 0.
@@ -301,13 +342,20 @@ pub fn index(markets: &Markets, asset: &str) -> Decimal {
     if matches!(asset, "USDT" | "USDC" | "FDUSD") {
         return Decimal::ONE;
     }
-    markets.values().find(|market| market.rules.base == asset).map_or(Decimal::ZERO, |market| market.price)
+    markets
+        .values()
+        .find(|market| market.rules.base == asset)
+        .map_or(Decimal::ZERO, |market| market.price)
 }
 
 /// What an asset counts for as collateral: the index less a buffer of 10 % for anything but stablecoins.
 pub fn bid(markets: &Markets, asset: &str) -> Decimal {
     let index = index(markets, asset);
-    if index == Decimal::ONE { index } else { index * Decimal::new(9, 1) }
+    if index == Decimal::ONE {
+        index
+    } else {
+        index * Decimal::new(9, 1)
+    }
 }
 
 #[cfg(test)]
@@ -324,12 +372,17 @@ mod tests {
                 "name='t'\ndescription=''\nduration='1s'\n[[symbol]]\nname='BTCUSDT'\npath=[{{at='0s',price='60000'}}]\n{extra}[account]\nwallet={{USDT='{wallet}'}}\n{positions}"
             );
             let scenario = Scenario::parse(&text).unwrap();
-            let markets: Markets =
-                scenario.symbol.iter().map(|s| (s.name.clone(), Market::new(s, 1))).collect();
+            let markets: Markets = scenario
+                .symbol
+                .iter()
+                .map(|s| (s.name.clone(), Market::new(s, 1)))
+                .collect();
             (Ledger::new(&scenario.account, 0), markets)
         };
         let position = |side: &str, quantity: &str, entry: &str, more: &str| {
-            format!("[[account.position]]\nsymbol='BTCUSDT'\nside='{side}'\nquantity='{quantity}'\nentry_price='{entry}'\n{more}")
+            format!(
+                "[[account.position]]\nsymbol='BTCUSDT'\nside='{side}'\nquantity='{quantity}'\nentry_price='{entry}'\n{more}"
+            )
         };
         for (wallet, positions, expected) in [
             ("6000", position("BOTH", "1", "60000", ""), dec!(54221.1055)),
@@ -339,11 +392,19 @@ mod tests {
                 position("LONG", "1", "60000", "") + &position("SHORT", "-0.4", "62000", ""),
                 dec!(49125.1682),
             ),
-            ("9000", position("BOTH", "0.5", "60000", "isolated_wallet='1200'\n"), dec!(57831.3253)),
+            (
+                "9000",
+                position("BOTH", "0.5", "60000", "isolated_wallet='1200'\n"),
+                dec!(57831.3253),
+            ),
         ] {
             let (ledger, markets) = case(wallet, &positions, "");
             let leg = ledger.held()[0].clone();
-            assert_eq!(ledger.liquidation_price(&markets, &leg).round_dp(4), expected, "{positions}");
+            assert_eq!(
+                ledger.liquidation_price(&markets, &leg).round_dp(4),
+                expected,
+                "{positions}"
+            );
         }
     }
 }

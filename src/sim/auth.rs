@@ -23,13 +23,19 @@ pub struct Refusal {
 
 /// A refusal with HTTP 400.
 pub fn refuse<T>(code: i64, message: &str) -> Result<T, Refusal> {
-    Err(Refusal { status: 400, code, message: message.into() })
+    Err(Refusal {
+        status: 400,
+        code,
+        message: message.into(),
+    })
 }
 
 /// HMAC-SHA256 in hexadecimal.
 pub fn sign(secret: &str, payload: &str) -> String {
     // A key of any length is a key.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+        return String::new();
+    };
     mac.update(payload.as_bytes());
     hex::encode(mac.finalize().into_bytes())
 }
@@ -52,7 +58,10 @@ impl Params {
 
     /// A parameter, when it is there and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// A parameter that must be there.
@@ -68,7 +77,9 @@ impl Params {
 
     /// A decimal parameter in plain notation.
     pub fn decimal(&self, name: &str) -> Result<Option<rust_decimal::Decimal>, Refusal> {
-        let Some(text) = self.get(name) else { return Ok(None) };
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
         let plain = !text.is_empty()
             && text.chars().all(|c| c.is_ascii_digit() || c == '.')
             && text.matches('.').count() <= 1
@@ -76,7 +87,12 @@ impl Params {
             && !text.ends_with('.');
         match (plain, text.parse()) {
             (true, Ok(value)) => Ok(Some(value)),
-            _ => refuse(-1100, &format!("Illegal characters found in parameter '{name}'; legal range is '^([0-9]{{1,20}})(\\.[0-9]{{1,20}})?$'.")),
+            _ => refuse(
+                -1100,
+                &format!(
+                    "Illegal characters found in parameter '{name}'; legal range is '^([0-9]{{1,20}})(\\.[0-9]{{1,20}})?$'."
+                ),
+            ),
         }
     }
 
@@ -105,7 +121,10 @@ pub fn check(request: &HttpRequest, params: &Params, secret: &str, now: i64) -> 
         return refuse(-1022, "Signature for this request is not valid.");
     }
     let Ok(timestamp) = params.need("timestamp")?.parse::<i64>() else {
-        return refuse(-1102, "Mandatory parameter 'timestamp' was not sent, was empty/null, or malformed.");
+        return refuse(
+            -1102,
+            "Mandatory parameter 'timestamp' was not sent, was empty/null, or malformed.",
+        );
     };
     let window = match params.get("recvWindow").map(str::parse::<i64>) {
         None => WINDOW_MS,
@@ -113,7 +132,10 @@ pub fn check(request: &HttpRequest, params: &Params, secret: &str, now: i64) -> 
         Some(_) => return refuse(-1131, "recvWindow must be less than 60000"),
     };
     if timestamp >= now + 1_000 {
-        return refuse(-1021, "Timestamp for this request was 1000ms ahead of the server's time.");
+        return refuse(
+            -1021,
+            "Timestamp for this request was 1000ms ahead of the server's time.",
+        );
     }
     if now - timestamp > window {
         return refuse(-1021, "Timestamp for this request is outside of the recvWindow.");
@@ -152,17 +174,39 @@ mod tests {
         let early = format!("symbol=BTCUSDT&timestamp={}", now + 1_000);
         for (query, body, expected) in [
             (format!("{payload}&signature={good}"), String::new(), 0),
-            (format!("{payload}&signature={}", good.to_uppercase()), String::new(), 0),
+            (
+                format!("{payload}&signature={}", good.to_uppercase()),
+                String::new(),
+                0,
+            ),
             (String::new(), format!("{payload}&signature={good}"), 0),
             (format!("{payload}&signature={good}&x=1"), String::new(), -1022),
-            (format!("timestamp={now}&symbol=BTCUSDT&signature={good}"), String::new(), -1022),
+            (
+                format!("timestamp={now}&symbol=BTCUSDT&signature={good}"),
+                String::new(),
+                -1022,
+            ),
             (format!("{payload}&signature=00"), String::new(), -1022),
             (payload.clone(), String::new(), -1102),
-            (format!("{late}&signature={}", sign(SECRET, &late)), String::new(), -1021),
-            (format!("{early}&signature={}", sign(SECRET, &early)), String::new(), -1021),
+            (
+                format!("{late}&signature={}", sign(SECRET, &late)),
+                String::new(),
+                -1021,
+            ),
+            (
+                format!("{early}&signature={}", sign(SECRET, &early)),
+                String::new(),
+                -1021,
+            ),
         ] {
-            let request = HttpRequest { query: query.clone(), body, ..HttpRequest::default() };
-            let code = check(&request, &Params::of(&request), SECRET, now).err().map_or(0, |r| r.code);
+            let request = HttpRequest {
+                query: query.clone(),
+                body,
+                ..HttpRequest::default()
+            };
+            let code = check(&request, &Params::of(&request), SECRET, now)
+                .err()
+                .map_or(0, |r| r.code);
             assert_eq!(code, expected, "{query}");
         }
     }

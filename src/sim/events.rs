@@ -42,8 +42,14 @@ impl Exchange {
         if let Some((key, until)) = &self.listen
             && *until > self.now
         {
-            let target = Target::Private { listen_key: key.clone(), event: name.into() };
-            self.outgoing.push(Outgoing { target, text: body.to_string() });
+            let target = Target::Private {
+                listen_key: key.clone(),
+                event: name.into(),
+            };
+            self.outgoing.push(Outgoing {
+                target,
+                text: body.to_string(),
+            });
         }
     }
 
@@ -84,7 +90,11 @@ impl Exchange {
         let balances: Vec<Value> = assets
             .iter()
             .map(|(asset, change)| {
-                let wallet = self.ledger.wallets.get(asset).map_or(Decimal::ZERO, |wallet| wallet.balance);
+                let wallet = self
+                    .ledger
+                    .wallets
+                    .get(asset)
+                    .map_or(Decimal::ZERO, |wallet| wallet.balance);
                 let cross = self.ledger.cross_wallet(&self.markets, asset);
                 json!({ "a": asset, "wb": text(wallet), "cw": text(cross), "bc": text(*change) })
             })
@@ -128,7 +138,10 @@ impl Exchange {
             .iter()
             .map(|leg| {
                 let holding = self.ledger.positions.get(leg).cloned().unwrap_or_default();
-                let mark = self.markets.get(&leg.0).map_or(Decimal::ZERO, |market| market.price);
+                let mark = self
+                    .markets
+                    .get(&leg.0)
+                    .map_or(Decimal::ZERO, |market| market.price);
                 json!({
                     "s": leg.0, "ps": leg.1, "pa": text(holding.amount),
                     "mt": if is_isolated { "ISOLATED" } else { "CROSSED" },
@@ -140,7 +153,10 @@ impl Exchange {
             .collect();
         let mut body = json!({ "p": positions });
         if let (false, Value::Object(fields)) = (is_isolated, &mut body) {
-            fields.insert("cw".into(), json!(text(self.ledger.cross_wallet(&self.markets, asset))));
+            fields.insert(
+                "cw".into(),
+                json!(text(self.ledger.cross_wallet(&self.markets, asset))),
+            );
         }
         self.push("MARGIN_CALL", body);
     }

@@ -91,7 +91,10 @@ impl Exchange {
             listen: None,
             listen_count: 0,
             limits: Limits::default(),
-            report: Report { scenario: scenario.name.clone(), ..Report::default() },
+            report: Report {
+                scenario: scenario.name.clone(),
+                ..Report::default()
+            },
             liquidating: false,
             countdowns: BTreeMap::new(),
             called: BTreeMap::new(),
@@ -101,7 +104,10 @@ impl Exchange {
         };
         for leg in exchange.ledger.held() {
             let size = exchange.ledger.amount(&leg).abs();
-            exchange.report.largest.insert(super::report::leg_name(&leg), size);
+            exchange
+                .report
+                .largest
+                .insert(super::report::leg_name(&leg), size);
         }
         for placement in exchange.scenario.order.clone() {
             exchange.bot_places(&placement);
@@ -111,12 +117,18 @@ impl Exchange {
 
     /// Key and secret of the guard. Play money: they are the same in every scenario, and open nothing else.
     pub fn credentials(&self) -> (String, String) {
-        ("guard-key-of-the-embedded-exchange".into(), "guard-secret-of-the-embedded-exchange".into())
+        (
+            "guard-key-of-the-embedded-exchange".into(),
+            "guard-secret-of-the-embedded-exchange".into(),
+        )
     }
 
     /// Key and secret of the bot on the same account, for clients that want to trade against the guard.
     pub fn bot_credentials(&self) -> (String, String) {
-        ("bot-key-of-the-embedded-exchange".into(), "bot-secret-of-the-embedded-exchange".into())
+        (
+            "bot-key-of-the-embedded-exchange".into(),
+            "bot-secret-of-the-embedded-exchange".into(),
+        )
     }
 
     /// Whether the script is over.
@@ -136,7 +148,9 @@ impl Exchange {
 
     /// Whether a listenKey brings events.
     pub fn listen_key_valid(&self, key: &str, now_ms: i64) -> bool {
-        self.listen.as_ref().is_some_and(|(known, until)| known == key && now_ms < *until)
+        self.listen
+            .as_ref()
+            .is_some_and(|(known, until)| known == key && now_ms < *until)
     }
 
     /// The exchange's own account of what happened.
@@ -196,12 +210,18 @@ impl Exchange {
             let body = mark_price(symbol, market.price, self.now);
             let lower = symbol.to_lowercase();
             for stream in [format!("{lower}@markPrice@1s"), format!("{lower}@markPrice")] {
-                self.outgoing.push(Outgoing { target: Target::Market { stream }, text: body.to_string() });
+                self.outgoing.push(Outgoing {
+                    target: Target::Market { stream },
+                    text: body.to_string(),
+                });
             }
             all.push(body);
         }
         let stream = "!markPrice@arr@1s".to_owned();
-        self.outgoing.push(Outgoing { target: Target::Market { stream }, text: Value::Array(all).to_string() });
+        self.outgoing.push(Outgoing {
+            target: Target::Market { stream },
+            text: Value::Array(all).to_string(),
+        });
     }
 
     /// Bot, transfers and funding that fall into this step.
@@ -231,7 +251,10 @@ impl Exchange {
             let leg = (rule.place.symbol.clone(), rule.place.position_side.clone());
             let flat = self.ledger.amount(&leg).is_zero();
             let busy = self.orders.values().any(|order| {
-                order.is_open() && order.who == "bot" && order.symbol == rule.place.symbol && order.side == rule.place.side
+                order.is_open()
+                    && order.who == "bot"
+                    && order.symbol == rule.place.symbol
+                    && order.side == rule.place.side
             });
             if (!rule.when_flat || flat) && (!rule.when_no_order || !busy) {
                 self.bot_places(&rule.place);
@@ -240,7 +263,9 @@ impl Exchange {
     }
 
     fn bot_places(&mut self, placement: &Placement) {
-        let Some(market) = self.markets.get(&placement.symbol) else { return };
+        let Some(market) = self.markets.get(&placement.symbol) else {
+            return;
+        };
         let offset = placement.offset_bps.map(|bps| market.offset(bps));
         let price = placement.price.or(offset).unwrap_or_default();
         self.bot_count += 1;
@@ -253,7 +278,11 @@ impl Exchange {
             kind: placement.r#type.clone(),
             tif: "GTC".into(),
             quantity: placement.quantity.unwrap_or_default(),
-            price: if is_algo || placement.r#type == "MARKET" { Decimal::ZERO } else { price },
+            price: if is_algo || placement.r#type == "MARKET" {
+                Decimal::ZERO
+            } else {
+                price
+            },
             trigger: if is_algo { price } else { Decimal::ZERO },
             reduce_only: placement.reduce_only,
             close_position: placement.close_position,
@@ -261,16 +290,28 @@ impl Exchange {
             who: "bot".into(),
             ..Order::default()
         };
-        let placed = if is_algo { self.place_algo(order) } else { self.place(order) };
+        let placed = if is_algo {
+            self.place_algo(order)
+        } else {
+            self.place(order)
+        };
         if let Err(refusal) = placed {
-            tracing::debug!("the scripted bot was refused: {} {}", refusal.code, refusal.message);
+            tracing::debug!(
+                "the scripted bot was refused: {} {}",
+                refusal.code,
+                refusal.message
+            );
         }
     }
 
     /// Money in or out.
     fn transfer(&mut self, asset: &str, amount: Decimal) {
         self.ledger.credit(asset, amount, self.now);
-        let reason = if amount.is_sign_negative() { "WITHDRAW" } else { "DEPOSIT" };
+        let reason = if amount.is_sign_negative() {
+            "WITHDRAW"
+        } else {
+            "DEPOSIT"
+        };
         self.earn("TRANSFER", asset, amount, "");
         self.push_account(reason, &[(asset.to_owned(), amount)], &[]);
     }
@@ -278,12 +319,22 @@ impl Exchange {
     /// A funding payment: on a cross position the balance alone is told, on an isolated one the position too (4.1).
     fn fund(&mut self, symbol: &str, rate: Decimal) {
         let asset = margin_asset(&self.markets, symbol).to_owned();
-        let legs: Vec<Leg> = self.ledger.held().into_iter().filter(|leg| leg.0 == symbol).collect();
+        let legs: Vec<Leg> = self
+            .ledger
+            .held()
+            .into_iter()
+            .filter(|leg| leg.0 == symbol)
+            .collect();
         for leg in legs {
-            let price = self.markets.get(symbol).map_or(Decimal::ZERO, |market| market.price);
+            let price = self
+                .markets
+                .get(symbol)
+                .map_or(Decimal::ZERO, |market| market.price);
             let paid = -(self.ledger.amount(&leg) * price * rate);
             let holding = self.ledger.positions.get_mut(&leg);
-            let isolated = holding.and_then(|holding| holding.isolated.as_mut()).map(|wallet| *wallet += paid);
+            let isolated = holding
+                .and_then(|holding| holding.isolated.as_mut())
+                .map(|wallet| *wallet += paid);
             self.ledger.credit(&asset, paid, self.now);
             self.earn("FUNDING_FEE", &asset, paid, symbol);
             let legs = if isolated.is_some() { vec![leg] } else { Vec::new() };
@@ -294,12 +345,23 @@ impl Exchange {
     fn earn(&mut self, kind: &'static str, asset: &str, amount: Decimal, symbol: &str) {
         let id = i64::try_from(self.income.len()).unwrap_or(0) + 1;
         let (asset, symbol) = (asset.to_owned(), symbol.to_owned());
-        self.income.push(Income { kind, asset, amount, symbol, time: self.now, id });
+        self.income.push(Income {
+            kind,
+            asset,
+            amount,
+            symbol,
+            time: self.now,
+            id,
+        });
     }
 
     fn count_down(&mut self) {
-        let due: Vec<String> =
-            self.countdowns.iter().filter(|(_, at)| **at <= self.now).map(|(symbol, _)| symbol.clone()).collect();
+        let due: Vec<String> = self
+            .countdowns
+            .iter()
+            .filter(|(_, at)| **at <= self.now)
+            .map(|(symbol, _)| symbol.clone())
+            .collect();
         for symbol in due {
             self.countdowns.remove(&symbol);
             self.cancel_all(&symbol, false);
@@ -333,7 +395,10 @@ impl Exchange {
                 bucket.asset.clone()
             };
             let is_called = ratio.is_some_and(|ratio| ratio >= self.scenario.margin_call_at);
-            let again = self.called.get(&name).is_none_or(|at| self.now - at >= CALL_AGAIN_MS);
+            let again = self
+                .called
+                .get(&name)
+                .is_none_or(|at| self.now - at >= CALL_AGAIN_MS);
             if is_called && again {
                 self.called.insert(name, self.now);
                 self.report.margin_calls += 1;
@@ -345,14 +410,21 @@ impl Exchange {
     /// All open orders go, then the bucket is closed by orders that the user never sent (9.4).
     fn liquidate(&mut self, legs: &[Leg], asset: &str) {
         self.report.liquidations += 1;
-        let open: Vec<i64> = self.orders.values().filter(|o| o.is_open()).map(|o| o.id).collect();
+        let open: Vec<i64> = self
+            .orders
+            .values()
+            .filter(|o| o.is_open())
+            .map(|o| o.id)
+            .collect();
         for id in open {
             self.end_order(id, "EXPIRED", "EXPIRED", 5);
         }
         self.liquidating = true;
         for leg in legs {
             let held = self.ledger.amount(leg);
-            let Some(price) = self.markets.get(&leg.0).map(|market| market.price) else { continue };
+            let Some(price) = self.markets.get(&leg.0).map(|market| market.price) else {
+                continue;
+            };
             self.next_order += 1;
             let order = Order {
                 id: self.next_order,
@@ -381,7 +453,11 @@ impl Exchange {
             self.push_account("INSURANCE_CLEAR", &[(asset.to_owned(), Decimal::ZERO)], &[]);
         }
         self.next_order += 1;
-        let balance = self.ledger.wallets.get(asset).map_or(Decimal::ZERO, |wallet| wallet.balance);
+        let balance = self
+            .ledger
+            .wallets
+            .get(asset)
+            .map_or(Decimal::ZERO, |wallet| wallet.balance);
         if balance < Decimal::ZERO && self.ledger.held().is_empty() {
             self.ledger.credit(asset, -balance, self.now);
             self.push_account("INSURANCE_CLEAR", &[(asset.to_owned(), Decimal::ZERO)], &[]);
@@ -406,7 +482,11 @@ mod tests {
     #[test]
     fn the_flash_crash_unguarded_is_called_and_then_liquidated() {
         let report = play("flash-crash").report();
-        assert!(report.margin_calls >= 1 && report.liquidations >= 1, "{}", report.summary());
+        assert!(
+            report.margin_calls >= 1 && report.liquidations >= 1,
+            "{}",
+            report.summary()
+        );
         assert!(report.violations.is_empty());
     }
 

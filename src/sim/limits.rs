@@ -40,12 +40,23 @@ impl Limits {
         }
         let message = "Too many requests; current limit of IP is 2400 requests per minute.".into();
         let left = (60_000 - now.rem_euclid(60_000)) / 1_000 + 1;
-        Err((Refusal { status: 429, code: -1003, message }, left))
+        Err((
+            Refusal {
+                status: 429,
+                code: -1003,
+                message,
+            },
+            left,
+        ))
     }
 
     fn banned(&self) -> Refusal {
         let message = format!("Way too many requests; IP banned until {}.", self.banned_until);
-        Refusal { status: 418, code: -1003, message }
+        Refusal {
+            status: 418,
+            code: -1003,
+            message,
+        }
     }
 
     /// Counts an order.
@@ -56,7 +67,11 @@ impl Limits {
         let (ten, minute) = self.order_counts(now);
         if ten >= ORDERS_10S_MAX || minute >= ORDERS_1M_MAX {
             let message = "Too many new orders; current limit is 300 orders per TEN_SECONDS.".into();
-            return Err(Refusal { status: 400, code: -1015, message });
+            return Err(Refusal {
+                status: 400,
+                code: -1015,
+                message,
+            });
         }
         self.orders.push_back(now);
         Ok(())
@@ -84,9 +99,15 @@ mod tests {
         assert!((0..60).all(|_| limits.take(1_000, 40).is_ok()));
         let (refusal, retry) = limits.take(1_000, 1).unwrap_err();
         assert_eq!((refusal.status, retry), (429, 60));
-        let bans: Vec<u16> = (0..30).map(|_| limits.take(1_000, 1).unwrap_err().0.status).collect();
+        let bans: Vec<u16> = (0..30)
+            .map(|_| limits.take(1_000, 1).unwrap_err().0.status)
+            .collect();
         assert_eq!(bans.last(), Some(&418));
-        assert_eq!(limits.take(61_000, 1).unwrap_err().0.status, 418, "a ban outlives the minute");
+        assert_eq!(
+            limits.take(61_000, 1).unwrap_err().0.status,
+            418,
+            "a ban outlives the minute"
+        );
         assert!(limits.take(122_000, 1).is_ok());
     }
 

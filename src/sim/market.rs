@@ -32,7 +32,11 @@ impl Market {
             spread_bps: script.spread_bps,
             level_bps: script.level_bps.max(1),
             levels: script.levels.min(1_000),
-            random: seed ^ script.name.bytes().fold(7, |hash, byte| hash * 31 + u64::from(byte)),
+            random: seed
+                ^ script
+                    .name
+                    .bytes()
+                    .fold(7, |hash, byte| hash * 31 + u64::from(byte)),
             price: Decimal::ONE,
         };
         market.move_to(0);

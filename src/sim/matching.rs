@@ -36,7 +36,11 @@ impl Exchange {
                 && other.only_reduces()
                 && other.id != order.id
         };
-        self.orders.values().filter(closes).map(|other| other.id).collect()
+        self.orders
+            .values()
+            .filter(closes)
+            .map(|other| other.id)
+            .collect()
     }
 
     /// Accepts or refuses an order for the regular store, and lets it take what it finds.
@@ -57,7 +61,11 @@ impl Exchange {
         }
         let rules = &market.rules;
         let is_market = order.kind == "MARKET";
-        let max = if is_market { rules.market_max } else { rules.limit_max };
+        let max = if is_market {
+            rules.market_max
+        } else {
+            rules.limit_max
+        };
         check_quantity(order.quantity, rules.step, max)?;
         if !is_market {
             check_price(order.price, rules.tick)?;
@@ -74,18 +82,33 @@ impl Exchange {
         // Reduce-only orders are exempt (text of -4164). Whether the closing side of a hedge leg is exempt too is an
         // open question of section 13; here it is, as -1008's exemption treats both alike.
         if notional < rules.min_notional && !order.only_reduces() {
-            return refuse(-4164, "Order's notional must be no smaller than the minimum (unless you choose reduce only).");
+            return refuse(
+                -4164,
+                "Order's notional must be no smaller than the minimum (unless you choose reduce only).",
+            );
         }
         self.check_reduction(&mut order)?;
         if !order.only_reduces() {
             self.check_margin(&order, notional)?;
         }
-        let open = self.orders.values().filter(|o| o.is_open() && !o.is_algo && o.symbol == order.symbol).count();
+        let open = self
+            .orders
+            .values()
+            .filter(|o| o.is_open() && !o.is_algo && o.symbol == order.symbol)
+            .count();
         if !is_market && open >= OPEN_MAX {
             return refuse(-2025, "Reach max open order limit.");
         }
-        if is_market && self.markets.get(&order.symbol).is_none_or(|m| m.levels(order.buys()).is_empty()) {
-            return refuse(-4131, "The counterparty's best price does not meet the PERCENT_PRICE filter limit.");
+        if is_market
+            && self
+                .markets
+                .get(&order.symbol)
+                .is_none_or(|m| m.levels(order.buys()).is_empty())
+        {
+            return refuse(
+                -4131,
+                "The counterparty's best price does not meet the PERCENT_PRICE filter limit.",
+            );
         }
         self.check_promise(&order);
         order.id = self.next_order;
@@ -116,7 +139,11 @@ impl Exchange {
             return Ok(());
         }
         let held = self.held(&order.leg());
-        let closes = if order.buys() { held < Decimal::ZERO } else { held > Decimal::ZERO };
+        let closes = if order.buys() {
+            held < Decimal::ZERO
+        } else {
+            held > Decimal::ZERO
+        };
         if !closes {
             return refuse(-2022, "ReduceOnly Order is rejected.");
         }
@@ -124,10 +151,17 @@ impl Exchange {
             return refuse(-2022, "ReduceOnly Order is rejected.");
         }
         let resting = self.resting_closers(order);
-        let promised: Decimal = resting.iter().filter_map(|id| self.orders.get(id)).map(Order::remaining).sum();
+        let promised: Decimal = resting
+            .iter()
+            .filter_map(|id| self.orders.get(id))
+            .map(Order::remaining)
+            .sum();
         if order.kind == "MARKET" {
             if promised >= held.abs() && self.scenario.reduce_only_conflicts {
-                return refuse(-4118, "ReduceOnly order is rejected: cancel existing orders and resubmit.");
+                return refuse(
+                    -4118,
+                    "ReduceOnly order is rejected: cancel existing orders and resubmit.",
+                );
             }
             // A market order of higher priority knocks resting ones out, newest first, until all fit (er=4).
             let mut room = held.abs() - order.quantity.min(held.abs());
@@ -150,9 +184,15 @@ impl Exchange {
 
     fn check_margin(&self, order: &Order, notional: Decimal) -> Result<(), Refusal> {
         let asset = margin_asset(&self.markets, &order.symbol);
-        let leverage = self.ledger.positions.get(&order.leg()).map_or(20, |holding| holding.leverage.max(1));
+        let leverage = self
+            .ledger
+            .positions
+            .get(&order.leg())
+            .map_or(20, |holding| holding.leverage.max(1));
         let held = self.ledger.held();
-        let own = held.iter().filter(|leg| margin_asset(&self.markets, &leg.0) == asset);
+        let own = held
+            .iter()
+            .filter(|leg| margin_asset(&self.markets, &leg.0) == asset);
         let used: Decimal = own
             .map(|leg| self.ledger.initial(&self.markets, leg) - self.ledger.unrealised(&self.markets, leg))
             .sum();
@@ -166,7 +206,11 @@ impl Exchange {
         // An order against a one-way position frees margin first.
         let amount = self.held(&order.leg());
         let against = order.position_side == "BOTH"
-            && if order.buys() { amount < Decimal::ZERO } else { amount > Decimal::ZERO };
+            && if order.buys() {
+                amount < Decimal::ZERO
+            } else {
+                amount > Decimal::ZERO
+            };
         if !against && notional / Decimal::from(leverage) > wallet - used - open {
             return refuse(-2019, "Margin is insufficient.");
         }
@@ -185,8 +229,12 @@ impl Exchange {
 
     /// Lets a fresh order take from the book; what cannot rest expires.
     fn take(&mut self, id: i64) {
-        let Some(order) = self.orders.get(&id).cloned() else { return };
-        let Some(market) = self.markets.get(&order.symbol) else { return };
+        let Some(order) = self.orders.get(&id).cloned() else {
+            return;
+        };
+        let Some(market) = self.markets.get(&order.symbol) else {
+            return;
+        };
         let is_market = order.kind == "MARKET";
         let bound = market.price * market.rules.market_bound;
         let reaches = |price: Decimal| match (is_market, order.buys()) {
@@ -194,8 +242,11 @@ impl Exchange {
             (false, true) => price <= order.price,
             (false, false) => price >= order.price,
         };
-        let levels: Vec<(Decimal, Decimal)> =
-            market.levels(order.buys()).into_iter().take_while(|(price, _)| reaches(*price)).collect();
+        let levels: Vec<(Decimal, Decimal)> = market
+            .levels(order.buys())
+            .into_iter()
+            .take_while(|(price, _)| reaches(*price))
+            .collect();
         if !levels.is_empty() && order.tif == "GTX" {
             return self.end_order(id, "EXPIRED", "EXPIRED", 0);
         }
@@ -222,7 +273,9 @@ impl Exchange {
 
     /// What an order may fill so that a reduce-only one takes no more than is there.
     fn reducible(&self, id: i64, quantity: Decimal) -> Decimal {
-        let Some(order) = self.orders.get(&id) else { return Decimal::ZERO };
+        let Some(order) = self.orders.get(&id) else {
+            return Decimal::ZERO;
+        };
         if !order.only_reduces() {
             return quantity;
         }
@@ -242,7 +295,11 @@ impl Exchange {
                     && other.id != taker.id
                     && other.symbol == taker.symbol
                     && other.side != taker.side
-                    && if taker.buys() { other.price <= price } else { other.price >= price }
+                    && if taker.buys() {
+                        other.price <= price
+                    } else {
+                        other.price >= price
+                    }
             })
             .map(|other| other.id)
             .collect();
@@ -253,12 +310,18 @@ impl Exchange {
 
     /// Fills a part of an order: position, wallet, events, promise.
     pub(super) fn fill(&mut self, id: i64, quantity: Decimal, price: Decimal, is_maker: bool) {
-        let Some(order) = self.orders.get_mut(&id) else { return };
+        let Some(order) = self.orders.get_mut(&id) else {
+            return;
+        };
         order.executed += quantity;
         order.quote += quantity * price;
         order.updated = self.now;
-        order.status =
-            if order.executed >= order.quantity { "FILLED" } else { "PARTIALLY_FILLED" }.into();
+        order.status = if order.executed >= order.quantity {
+            "FILLED"
+        } else {
+            "PARTIALLY_FILLED"
+        }
+        .into();
         let order = order.clone();
         let leg = order.leg();
         let before = self.held(&leg);
@@ -268,8 +331,16 @@ impl Exchange {
         let asset = margin_asset(&self.markets, &order.symbol).to_owned();
         self.ledger.credit(&asset, realised - fee, self.now);
         self.next_trade += 1;
-        let fill = Fill { trade: self.next_trade, quantity, price, fee, realised, is_maker };
-        self.fills.push((order.id, order.symbol.clone(), fill.clone(), self.now));
+        let fill = Fill {
+            trade: self.next_trade,
+            quantity,
+            price,
+            fee,
+            realised,
+            is_maker,
+        };
+        self.fills
+            .push((order.id, order.symbol.clone(), fill.clone(), self.now));
         let after = self.held(&leg);
         let largest = self.report.largest.entry(leg_name(&leg)).or_default();
         *largest = (*largest).max(after.abs());
@@ -277,7 +348,11 @@ impl Exchange {
             let grew = after.abs() > before.abs();
             let flipped = !after.is_zero() && after.is_sign_negative() != before.is_sign_negative();
             if grew || flipped {
-                self.violation(format!("order {} moved {} from {before} to {after}", order.client_id, leg_name(&leg)));
+                self.violation(format!(
+                    "order {} moved {} from {before} to {after}",
+                    order.client_id,
+                    leg_name(&leg)
+                ));
             }
         }
         self.push_lite(&order, &fill);
@@ -299,8 +374,14 @@ impl Exchange {
             .collect();
         let mut room = held.abs();
         for id in resting {
-            let Some(order) = self.orders.get(&id).cloned() else { continue };
-            let closes = if order.buys() { held < Decimal::ZERO } else { held > Decimal::ZERO };
+            let Some(order) = self.orders.get(&id).cloned() else {
+                continue;
+            };
+            let closes = if order.buys() {
+                held < Decimal::ZERO
+            } else {
+                held > Decimal::ZERO
+            };
             if !closes || room.is_zero() {
                 self.end_order(id, "EXPIRED", "EXPIRED", 4);
             } else if order.remaining() > room {
@@ -320,7 +401,9 @@ impl Exchange {
 
     /// Ends an order of either store with a status, an execution type and a reason.
     pub(super) fn end_order(&mut self, id: i64, status: &str, execution: &str, expiry: u8) {
-        let Some(order) = self.orders.get_mut(&id) else { return };
+        let Some(order) = self.orders.get_mut(&id) else {
+            return;
+        };
         order.status = status.into();
         order.expiry = expiry;
         order.updated = self.now;
@@ -338,7 +421,11 @@ impl Exchange {
         if self.orders.get(&child).is_none_or(Order::is_open) {
             return;
         }
-        let parent = self.orders.values().find(|order| order.child == Some(child)).map(|order| order.id);
+        let parent = self
+            .orders
+            .values()
+            .find(|order| order.child == Some(child))
+            .map(|order| order.id);
         if let Some(id) = parent {
             self.end_order(id, "FINISHED", "", 0);
         }
@@ -353,20 +440,34 @@ impl Exchange {
         let Some(market) = self.markets.get(&order.symbol) else {
             return refuse(-1121, "Invalid symbol.");
         };
-        let open = self.orders.values().filter(|other| other.is_open() && other.is_algo).count();
+        let open = self
+            .orders
+            .values()
+            .filter(|other| other.is_open() && other.is_algo)
+            .count();
         if open >= ALGO_MAX {
             return refuse(-4045, "Reach max stop order limit.");
         }
-        if self.orders.values().any(|other| other.is_open() && other.client_id == order.client_id) {
+        if self
+            .orders
+            .values()
+            .any(|other| other.is_open() && other.client_id == order.client_id)
+        {
             return refuse(-4116, "ClientOrderId is duplicated.");
         }
         self.check_side(&order)?;
         check_price(order.trigger, market.rules.tick)?;
         if order.close_position {
             if !order.quantity.is_zero() || order.reduce_only {
-                return refuse(-4136, "Target strategy invalid for orderType, closePosition(true).");
+                return refuse(
+                    -4136,
+                    "Target strategy invalid for orderType, closePosition(true).",
+                );
             }
-            let opens = matches!((order.position_side.as_str(), order.buys()), ("LONG", true) | ("SHORT", false));
+            let opens = matches!(
+                (order.position_side.as_str(), order.buys()),
+                ("LONG", true) | ("SHORT", false)
+            );
             if opens {
                 return refuse(-4138, "Position side cannot be closed by this side.");
             }
@@ -394,7 +495,11 @@ impl Exchange {
             .orders
             .values()
             .filter(|order| order.is_open() && order.is_algo && order.status == "NEW")
-            .filter(|order| self.markets.get(&order.symbol).is_some_and(|m| is_triggered(order, m.price)))
+            .filter(|order| {
+                self.markets
+                    .get(&order.symbol)
+                    .is_some_and(|m| is_triggered(order, m.price))
+            })
             .map(|order| order.id)
             .collect();
         for id in reached {
@@ -406,12 +511,20 @@ impl Exchange {
             .filter(|order| order.is_open() && !order.is_algo && order.kind == "LIMIT")
             .filter(|order| {
                 let price = self.markets.get(&order.symbol).map(|market| market.price);
-                price.is_some_and(|p| if order.buys() { p <= order.price } else { p >= order.price })
+                price.is_some_and(|p| {
+                    if order.buys() {
+                        p <= order.price
+                    } else {
+                        p >= order.price
+                    }
+                })
             })
             .map(|order| order.id)
             .collect();
         for id in crossed {
-            let Some(order) = self.orders.get(&id).filter(|order| order.is_open()).cloned() else { continue };
+            let Some(order) = self.orders.get(&id).filter(|order| order.is_open()).cloned() else {
+                continue;
+            };
             let quantity = self.reducible(id, order.remaining());
             if quantity.is_zero() {
                 self.end_order(id, "EXPIRED", "EXPIRED", 4);
@@ -422,12 +535,18 @@ impl Exchange {
     }
 
     fn trigger(&mut self, id: i64) {
-        let Some(parent) = self.orders.get_mut(&id) else { return };
+        let Some(parent) = self.orders.get_mut(&id) else {
+            return;
+        };
         parent.status = "TRIGGERING".into();
         parent.updated = self.now;
         let parent = parent.clone();
         self.push_algo(&parent, None);
-        let quantity = if parent.close_position { self.held(&parent.leg()).abs() } else { parent.quantity };
+        let quantity = if parent.close_position {
+            self.held(&parent.leg()).abs()
+        } else {
+            parent.quantity
+        };
         if quantity.is_zero() {
             return self.end_order(id, "EXPIRED", "", 6);
         }
@@ -452,7 +571,10 @@ impl Exchange {
         }
         match self.place(child) {
             Ok(_) => {
-                let done = self.orders.get(&id).is_some_and(|order| order.status == "FINISHED");
+                let done = self
+                    .orders
+                    .get(&id)
+                    .is_some_and(|order| order.status == "FINISHED");
                 if let (false, Some(parent)) = (done, self.orders.get(&id).cloned()) {
                     self.push_algo(&parent, None);
                 }
@@ -506,5 +628,9 @@ fn check_price(price: Decimal, tick: Decimal) -> Result<(), Refusal> {
 /// STOP* sells at or below its trigger and buys at or above; TAKE_PROFIT* the other way round (section 7).
 fn is_triggered(order: &Order, price: Decimal) -> bool {
     let falls = order.buys() == order.kind.starts_with("TAKE_PROFIT");
-    if falls { price <= order.trigger } else { price >= order.trigger }
+    if falls {
+        price <= order.trigger
+    } else {
+        price >= order.trigger
+    }
 }

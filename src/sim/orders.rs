@@ -77,11 +77,18 @@ impl Order {
     pub fn only_reduces(&self) -> bool {
         self.reduce_only
             || self.close_position
-            || matches!((self.position_side.as_str(), self.buys()), ("LONG", false) | ("SHORT", true))
+            || matches!(
+                (self.position_side.as_str(), self.buys()),
+                ("LONG", false) | ("SHORT", true)
+            )
     }
 
     /// Average fill price; zero before a fill.
     pub fn average(&self) -> Decimal {
-        if self.executed.is_zero() { Decimal::ZERO } else { self.quote / self.executed }
+        if self.executed.is_zero() {
+            Decimal::ZERO
+        } else {
+            self.quote / self.executed
+        }
     }
 }

@@ -43,18 +43,35 @@ pub struct Report {
 
 /// A leg in words.
 pub fn leg_name(leg: &(String, String)) -> String {
-    if leg.1 == "BOTH" { leg.0.clone() } else { format!("{} {}", leg.0, leg.1) }
+    if leg.1 == "BOTH" {
+        leg.0.clone()
+    } else {
+        format!("{} {}", leg.0, leg.1)
+    }
 }
 
 impl Report {
     /// Puts the present state into the counters.
     pub fn with_state(mut self, ledger: &Ledger, markets: &Markets, orders: &BTreeMap<i64, Order>) -> Report {
-        self.wallets = ledger.wallets.iter().map(|(asset, w)| (asset.clone(), w.balance.normalize())).collect();
+        self.wallets = ledger
+            .wallets
+            .iter()
+            .map(|(asset, w)| (asset.clone(), w.balance.normalize()))
+            .collect();
         self.equity = ledger.equity(markets).round_dp(8).normalize();
-        self.positions =
-            ledger.held().iter().map(|leg| (leg_name(leg), ledger.amount(leg).normalize())).collect();
-        self.open_orders = orders.values().filter(|order| order.is_open() && !order.is_algo).count();
-        self.open_algo_orders = orders.values().filter(|order| order.is_open() && order.is_algo).count();
+        self.positions = ledger
+            .held()
+            .iter()
+            .map(|leg| (leg_name(leg), ledger.amount(leg).normalize()))
+            .collect();
+        self.open_orders = orders
+            .values()
+            .filter(|order| order.is_open() && !order.is_algo)
+            .count();
+        self.open_algo_orders = orders
+            .values()
+            .filter(|order| order.is_open() && order.is_algo)
+            .count();
         self.orders = orders.values().cloned().collect();
         self
     }
@@ -66,10 +83,20 @@ impl Report {
 
     /// For people: a few lines.
     pub fn summary(&self) -> String {
-        let positions: Vec<String> =
-            self.positions.iter().map(|(leg, amount)| format!("{amount} {leg}")).collect();
-        let positions = if positions.is_empty() { "none".into() } else { positions.join(", ") };
-        let filled = self.guard_orders().filter(|order| !order.executed.is_zero()).count();
+        let positions: Vec<String> = self
+            .positions
+            .iter()
+            .map(|(leg, amount)| format!("{amount} {leg}"))
+            .collect();
+        let positions = if positions.is_empty() {
+            "none".into()
+        } else {
+            positions.join(", ")
+        };
+        let filled = self
+            .guard_orders()
+            .filter(|order| !order.executed.is_zero())
+            .count();
         let violations = match self.violations.len() {
             0 => "none: no order of the guard ever raised a position".into(),
             count => format!("{count}\n    {}", self.violations.join("\n    ")),

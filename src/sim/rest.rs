@@ -41,7 +41,11 @@ impl Exchange {
             headers.push(("X-MBX-ORDER-COUNT-1M".into(), minute.to_string()));
         }
         match answer {
-            Ok(body) => HttpResponse { status: 200, headers, body: body.to_string() },
+            Ok(body) => HttpResponse {
+                status: 200,
+                headers,
+                body: body.to_string(),
+            },
             Err(refusal) => {
                 *self.report.errors.entry(refusal.code).or_insert(0) += 1;
                 let body = if refusal.status == 404 {
@@ -49,7 +53,11 @@ impl Exchange {
                 } else {
                     json!({ "code": refusal.code, "msg": refusal.message }).to_string()
                 };
-                HttpResponse { status: refusal.status, headers, body }
+                HttpResponse {
+                    status: refusal.status,
+                    headers,
+                    body,
+                }
             }
         }
     }
@@ -59,7 +67,11 @@ impl Exchange {
             return answer;
         }
         if !is_known(line) {
-            return Err(Refusal { status: 404, code: -1000, message: "Not found".into() });
+            return Err(Refusal {
+                status: 404,
+                code: -1000,
+                message: "Not found".into(),
+            });
         }
         let secret = self.secret_of(request.api_key.as_deref())?;
         let is_guard = secret == self.credentials().1;
@@ -82,7 +94,11 @@ impl Exchange {
 
     fn secret_of(&self, key: Option<&str>) -> Result<String, Refusal> {
         let unauthorised = |code: i64, message: &str| {
-            Err(Refusal { status: 401, code, message: message.to_owned() })
+            Err(Refusal {
+                status: 401,
+                code,
+                message: message.to_owned(),
+            })
         };
         match key {
             None | Some("") => unauthorised(-2014, "API-key format invalid."),
@@ -102,11 +118,12 @@ impl Exchange {
             "GET /fapi/v1/ping" => json!({}),
             "GET /fapi/v1/time" => json!({ "serverTime": self.now }),
             "GET /fapi/v1/exchangeInfo" => {
-                let symbols: Vec<Value> =
-                    self.markets.values().map(|market| shapes::symbol_info(&market.rules)).collect();
-                let limit = |kind: &str, interval: &str, number: u32, limit: u32| {
-                    json!({ "rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit })
-                };
+                let symbols: Vec<Value> = self
+                    .markets
+                    .values()
+                    .map(|market| shapes::symbol_info(&market.rules))
+                    .collect();
+                let limit = |kind: &str, interval: &str, number: u32, limit: u32| json!({ "rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit });
                 json!({
                     "timezone": "UTC", "serverTime": self.now, "futuresType": "U_MARGINED",
                     "rateLimits": [limit("REQUEST_WEIGHT", "MINUTE", 1, 2400), limit("ORDERS", "MINUTE", 1, 1200),
@@ -127,7 +144,11 @@ impl Exchange {
                         Some((symbol, market)) => row(symbol, market.price),
                         None => return Some(refuse(-1121, "Invalid symbol.")),
                     },
-                    None => self.markets.iter().map(|(symbol, market)| row(symbol, market.price)).collect(),
+                    None => self
+                        .markets
+                        .iter()
+                        .map(|(symbol, market)| row(symbol, market.price))
+                        .collect(),
                 }
             }
             "GET /fapi/v1/assetIndex" => self
@@ -172,7 +193,11 @@ impl Exchange {
             "GET /fapi/v3/account" => shapes::account(&self.ledger, &self.markets),
             "GET /fapi/v3/balance" => {
                 let account = shapes::account(&self.ledger, &self.markets);
-                let rows = account.get("assets").and_then(Value::as_array).cloned().unwrap_or_default();
+                let rows = account
+                    .get("assets")
+                    .and_then(Value::as_array)
+                    .cloned()
+                    .unwrap_or_default();
                 rows.iter()
                     .map(|row| {
                         json!({ "accountAlias": "sim", "asset": row["asset"], "balance": row["walletBalance"],
@@ -200,7 +225,11 @@ impl Exchange {
             "GET /fapi/v1/multiAssetsMargin" => json!({ "multiAssetsMargin": self.ledger.multi_assets }),
             "GET /fapi/v1/leverageBracket" => match symbol.and_then(|symbol| self.markets.get(symbol)) {
                 Some(market) => shapes::brackets(&market.rules),
-                None => self.markets.values().map(|market| shapes::brackets(&market.rules)).collect(),
+                None => self
+                    .markets
+                    .values()
+                    .map(|market| shapes::brackets(&market.rules))
+                    .collect(),
             },
             "GET /fapi/v1/openOrders" => self
                 .orders
@@ -248,18 +277,33 @@ impl Exchange {
                 "enableFixApiTrade": false, "enableFixReadOnly": false, "enableSpotAndMarginTrading": false,
                 "enablePortfolioMarginTrading": false,
             }),
-            _ => return Err(Refusal { status: 404, code: -1000, message: "Not found".into() }),
+            _ => {
+                return Err(Refusal {
+                    status: 404,
+                    code: -1000,
+                    message: "Not found".into(),
+                });
+            }
         })
     }
 
     fn symbol_config(&self, of_symbol: &dyn Fn(&str) -> bool) -> Value {
-        let rows = self.markets.keys().filter(|symbol| of_symbol(symbol)).map(|symbol| {
-            let held = self.ledger.positions.iter().find(|(leg, _)| leg.0 == *symbol).map(|(_, holding)| holding);
-            let isolated = held.is_some_and(|holding| holding.isolated.is_some());
-            json!({ "symbol": symbol, "marginType": if isolated { "ISOLATED" } else { "CROSSED" },
+        let rows = self
+            .markets
+            .keys()
+            .filter(|symbol| of_symbol(symbol))
+            .map(|symbol| {
+                let held = self
+                    .ledger
+                    .positions
+                    .iter()
+                    .find(|(leg, _)| leg.0 == *symbol)
+                    .map(|(_, holding)| holding);
+                let isolated = held.is_some_and(|holding| holding.isolated.is_some());
+                json!({ "symbol": symbol, "marginType": if isolated { "ISOLATED" } else { "CROSSED" },
                 "isAutoAddMargin": false, "leverage": held.map_or(20, |holding| holding.leverage),
                 "maxNotionalValue": "1000000" })
-        });
+            });
         rows.collect()
     }
 
@@ -276,8 +320,14 @@ impl Exchange {
     }
 
     fn income_rows(&self, params: &Params) -> Value {
-        let from = params.get("startTime").and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
-        let until = params.get("endTime").and_then(|text| text.parse::<i64>().ok()).unwrap_or(i64::MAX);
+        let from = params
+            .get("startTime")
+            .and_then(|text| text.parse::<i64>().ok())
+            .unwrap_or(0);
+        let until = params
+            .get("endTime")
+            .and_then(|text| text.parse::<i64>().ok())
+            .unwrap_or(i64::MAX);
         let kind = params.get("incomeType");
         let rows = self
             .income
@@ -292,13 +342,20 @@ impl Exchange {
 
     /// An order by its number or its sender's name, in one store. The stores are disjoint (section 7).
     fn find(&self, params: &Params, is_algo: bool) -> Result<Order, Refusal> {
-        let (number, name) = if is_algo { ("algoId", "clientAlgoId") } else { ("orderId", "origClientOrderId") };
+        let (number, name) = if is_algo {
+            ("algoId", "clientAlgoId")
+        } else {
+            ("orderId", "origClientOrderId")
+        };
         if !is_algo {
             params.need("symbol")?;
         }
         let (id, client) = (params.get(number), params.get(name));
         if id.is_none() && client.is_none() {
-            return refuse(-1102, &format!("Param '{number}' or '{name}' must be sent, but both were empty/null!"));
+            return refuse(
+                -1102,
+                &format!("Param '{number}' or '{name}' must be sent, but both were empty/null!"),
+            );
         }
         let symbol = params.get("symbol").filter(|_| !is_algo);
         let found = self.orders.values().rev().find(|order| {
@@ -309,7 +366,9 @@ impl Exchange {
                     None => Some(order.client_id.as_str()) == client,
                 }
         });
-        found.cloned().map_or_else(|| refuse(-2013, "Order does not exist."), Ok)
+        found
+            .cloned()
+            .map_or_else(|| refuse(-2013, "Order does not exist."), Ok)
     }
 
     fn change(&mut self, line: &str, params: &Params, who: &str) -> Result<Value, Refusal> {
@@ -318,7 +377,10 @@ impl Exchange {
             "POST /fapi/v1/order" => {
                 let order = order_of(params, who)?;
                 if !matches!(order.kind.as_str(), "LIMIT" | "MARKET") {
-                    return refuse(-4120, "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead.");
+                    return refuse(
+                        -4120,
+                        "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead.",
+                    );
                 }
                 self.limits.order(self.now)?;
                 let is_result = match params.get("newOrderRespType") {
@@ -326,14 +388,22 @@ impl Exchange {
                     Some("RESULT") => true,
                     Some(_) => return refuse(-1117, "Invalid newOrderRespType."),
                 };
-                let fresh = Order { status: "NEW".into(), ..order.clone() };
+                let fresh = Order {
+                    status: "NEW".into(),
+                    ..order.clone()
+                };
                 let id = self.place(order)?;
                 let placed = self.orders.get(&id).cloned().unwrap_or_default();
                 // ACK says what was taken, not what became of it.
                 let shown = if is_result {
                     placed
                 } else {
-                    Order { id, time: self.now, updated: self.now, ..fresh }
+                    Order {
+                        id,
+                        time: self.now,
+                        updated: self.now,
+                        ..fresh
+                    }
                 };
                 Ok(shapes::order(&shown, true))
             }
@@ -346,7 +416,10 @@ impl Exchange {
                     return refuse(-2011, "Unknown order sent.");
                 }
                 self.cancel(order.id);
-                Ok(shapes::order(&self.orders.get(&order.id).cloned().unwrap_or_default(), true))
+                Ok(shapes::order(
+                    &self.orders.get(&order.id).cloned().unwrap_or_default(),
+                    true,
+                ))
             }
             "DELETE /fapi/v1/allOpenOrders" => {
                 let symbol = self.need_symbol(params)?;
@@ -368,7 +441,9 @@ impl Exchange {
                 }
                 self.limits.order(self.now)?;
                 let id = self.place_algo(order)?;
-                Ok(shapes::algo_order(&self.orders.get(&id).cloned().unwrap_or_default()))
+                Ok(shapes::algo_order(
+                    &self.orders.get(&id).cloned().unwrap_or_default(),
+                ))
             }
             "DELETE /fapi/v1/algoOrder" => {
                 let order = self.find(params, true)?;
@@ -379,7 +454,9 @@ impl Exchange {
                     return refuse(-4117, "Stop order is triggering");
                 }
                 self.cancel(order.id);
-                Ok(json!({ "algoId": order.id, "clientAlgoId": order.client_id, "code": "200", "msg": "success" }))
+                Ok(
+                    json!({ "algoId": order.id, "clientAlgoId": order.client_id, "code": "200", "msg": "success" }),
+                )
             }
             "POST /fapi/v1/countdownCancelAll" => {
                 let symbol = self.need_symbol(params)?;
@@ -398,13 +475,20 @@ impl Exchange {
                     return refuse(-4068, "Position side cannot be changed if there exists position.");
                 }
                 if self.orders.values().any(Order::is_open) {
-                    return refuse(-4067, "Position side cannot be changed if there exists open orders.");
+                    return refuse(
+                        -4067,
+                        "Position side cannot be changed if there exists open orders.",
+                    );
                 }
                 params.need("dualSidePosition")?;
                 self.ledger.hedge = params.flag("dualSidePosition")?;
                 done("success")
             }
-            _ => Err(Refusal { status: 404, code: -1000, message: "Not found".into() }),
+            _ => Err(Refusal {
+                status: 404,
+                code: -1000,
+                message: "Not found".into(),
+            }),
         }
     }
 
@@ -414,17 +498,32 @@ impl Exchange {
             Ok(leverage) if (1..=125).contains(&leverage) => leverage,
             _ => return refuse(-4028, "Leverage is not valid"),
         };
-        let sides = if self.ledger.hedge { vec!["LONG", "SHORT"] } else { vec!["BOTH"] };
+        let sides = if self.ledger.hedge {
+            vec!["LONG", "SHORT"]
+        } else {
+            vec!["BOTH"]
+        };
         for side in sides {
-            self.ledger.positions.entry((symbol.clone(), side.into())).or_default().leverage = leverage;
+            self.ledger
+                .positions
+                .entry((symbol.clone(), side.into()))
+                .or_default()
+                .leverage = leverage;
         }
-        self.push("ACCOUNT_CONFIG_UPDATE", json!({ "T": self.now, "ac": { "s": symbol, "l": leverage } }));
+        self.push(
+            "ACCOUNT_CONFIG_UPDATE",
+            json!({ "T": self.now, "ac": { "s": symbol, "l": leverage } }),
+        );
         Ok(json!({ "leverage": leverage, "maxNotionalValue": "1000000", "symbol": symbol }))
     }
 
     fn need_symbol(&self, params: &Params) -> Result<String, Refusal> {
         let symbol = params.need("symbol")?;
-        if self.markets.contains_key(symbol) { Ok(symbol.to_owned()) } else { refuse(-1121, "Invalid symbol.") }
+        if self.markets.contains_key(symbol) {
+            Ok(symbol.to_owned())
+        } else {
+            refuse(-1121, "Invalid symbol.")
+        }
     }
 }
 
@@ -435,8 +534,15 @@ fn order_of(params: &Params, who: &str) -> Result<Order, Refusal> {
     if !matches!(side.as_str(), "BUY" | "SELL") {
         return refuse(-1117, "Invalid side.");
     }
-    const KINDS: [&str; 7] =
-        ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"];
+    const KINDS: [&str; 7] = [
+        "LIMIT",
+        "MARKET",
+        "STOP",
+        "STOP_MARKET",
+        "TAKE_PROFIT",
+        "TAKE_PROFIT_MARKET",
+        "TRAILING_STOP_MARKET",
+    ];
     if !KINDS.contains(&kind.as_str()) {
         return refuse(-1116, "Invalid orderType.");
     }
@@ -445,10 +551,18 @@ fn order_of(params: &Params, who: &str) -> Result<Order, Refusal> {
         return refuse(-4060, "Invalid position side.");
     }
     let is_algo = kind.contains("STOP") || kind.contains("PROFIT");
-    let name = if is_algo { "clientAlgoId" } else { "newClientOrderId" };
-    let client_id = params.get(name).map_or_else(|| "x-generated".to_owned(), str::to_owned);
+    let name = if is_algo {
+        "clientAlgoId"
+    } else {
+        "newClientOrderId"
+    };
+    let client_id = params
+        .get(name)
+        .map_or_else(|| "x-generated".to_owned(), str::to_owned);
     let fits = (1..=36).contains(&client_id.len())
-        && client_id.chars().all(|c| c.is_ascii_alphanumeric() || ".:/_-".contains(c));
+        && client_id
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ".:/_-".contains(c));
     if !fits {
         return refuse(-4015, "Client order id is not valid.");
     }
@@ -461,7 +575,11 @@ fn order_of(params: &Params, who: &str) -> Result<Order, Refusal> {
         None => "GTC".into(),
     };
     if kind == "MARKET" && (params.get("timeInForce").is_some() || params.get("price").is_some()) {
-        let name = if params.get("price").is_some() { "price" } else { "timeInForce" };
+        let name = if params.get("price").is_some() {
+            "price"
+        } else {
+            "timeInForce"
+        };
         return refuse(-1106, &format!("Parameter '{name}' sent when not required."));
     }
     if has_price {

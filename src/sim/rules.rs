@@ -36,9 +36,16 @@ pub struct Rules {
 impl Rules {
     /// Usual rules of a symbol with a script's exceptions.
     pub fn new(script: &SymbolScript) -> Rules {
-        let base = ["USDT", "USDC"].iter().find_map(|quote| script.name.strip_suffix(quote));
+        let base = ["USDT", "USDC"]
+            .iter()
+            .find_map(|quote| script.name.strip_suffix(quote));
         let base = base.unwrap_or(&script.name).to_owned();
-        let margin_asset = if script.name.ends_with("USDC") { "USDC" } else { "USDT" }.to_owned();
+        let margin_asset = if script.name.ends_with("USDC") {
+            "USDC"
+        } else {
+            "USDT"
+        }
+        .to_owned();
         // BTC and ETH as seen on 2026-09-30 (S17), the others plausible.
         let (tick, step, limit_max, market_max, min_notional) = match base.as_str() {
             "BTC" => (dec!(0.1), dec!(0.001), dec!(1000), dec!(120), dec!(50)),
@@ -89,7 +96,11 @@ impl Rules {
 
     /// Rate and deduction for a notional.
     pub fn tier(&self, notional: Decimal) -> (Decimal, Decimal) {
-        let found = self.tiers.iter().find(|tier| notional <= tier.1).or(self.tiers.last());
+        let found = self
+            .tiers
+            .iter()
+            .find(|tier| notional <= tier.1)
+            .or(self.tiers.last());
         found.map_or((Decimal::ZERO, Decimal::ZERO), |tier| (tier.2, tier.3))
     }
 }

@@ -5,13 +5,31 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 const BUILT_IN: [(&str, &str); 5] = [
-    ("flash-crash", include_str!("../../fixtures/scenarios/flash-crash.toml")),
-    ("slow-bleed", include_str!("../../fixtures/scenarios/slow-bleed.toml")),
-    ("refilling-bot", include_str!("../../fixtures/scenarios/refilling-bot.toml")),
-    ("hedge-book", include_str!("../../fixtures/scenarios/hedge-book.toml")),
+    (
+        "flash-crash",
+        include_str!("../../fixtures/scenarios/flash-crash.toml"),
+    ),
+    (
+        "slow-bleed",
+        include_str!("../../fixtures/scenarios/slow-bleed.toml"),
+    ),
+    (
+        "refilling-bot",
+        include_str!("../../fixtures/scenarios/refilling-bot.toml"),
+    ),
+    (
+        "hedge-book",
+        include_str!("../../fixtures/scenarios/hedge-book.toml"),
+    ),
     ("calm-day", include_str!("../../fixtures/scenarios/calm-day.toml")),
 ];
-const NAMES: [&str; 5] = ["flash-crash", "slow-bleed", "refilling-bot", "hedge-book", "calm-day"];
+const NAMES: [&str; 5] = [
+    "flash-crash",
+    "slow-bleed",
+    "refilling-bot",
+    "hedge-book",
+    "calm-day",
+];
 /// Longest script: a day.
 const DURATION_MAX_S: i64 = 86_400;
 
@@ -239,7 +257,11 @@ impl TryFrom<String> for At {
     type Error = String;
     fn try_from(text: String) -> Result<At, String> {
         let wrong = || format!("`{text}` is not a time; write 1500ms, 12s or 2m");
-        let (digits, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s'), text.strip_suffix('m')) {
+        let (digits, unit) = match (
+            text.strip_suffix("ms"),
+            text.strip_suffix('s'),
+            text.strip_suffix('m'),
+        ) {
             (Some(digits), _, _) => (digits, 1),
             (_, Some(digits), _) => (digits, 1_000),
             (_, _, Some(digits)) => (digits, 60_000),
@@ -280,13 +302,17 @@ impl Scenario {
             let place = error.span().map_or(String::new(), |span| {
                 let before = text.get(..span.start).unwrap_or("");
                 let line = before.matches('\n').count() + 1;
-                let column = before.rsplit('\n').next().map_or(1, |last| last.chars().count() + 1);
+                let column = before
+                    .rsplit('\n')
+                    .next()
+                    .map_or(1, |last| last.chars().count() + 1);
                 format!("\n  --> {line}:{column}")
             });
             ScenarioError {
                 message: error.message().to_owned(),
                 place,
-                hint: "fixtures/scenarios/flash-crash.toml shows every table; prices and amounts are strings".into(),
+                hint: "fixtures/scenarios/flash-crash.toml shows every table; prices and amounts are strings"
+                    .into(),
             }
         })?;
         scenario.check()?;
@@ -306,7 +332,11 @@ impl Scenario {
 
     fn check(&self) -> Result<(), ScenarioError> {
         let wrong = |message: String, hint: &str| {
-            Err(ScenarioError { message, place: String::new(), hint: hint.into() })
+            Err(ScenarioError {
+                message,
+                place: String::new(),
+                hint: hint.into(),
+            })
         };
         for symbol in &self.symbol {
             if symbol.path.is_empty() || symbol.path.iter().any(|point| point.price <= Decimal::ZERO) {
@@ -316,7 +346,10 @@ impl Scenario {
             if symbol.path.is_sorted_by(|a, b| a.at < b.at) {
                 continue;
             }
-            return wrong(format!("the path of {} runs backwards", symbol.name), "give the points in their order");
+            return wrong(
+                format!("the path of {} runs backwards", symbol.name),
+                "give the points in their order",
+            );
         }
         let known = |name: &str| self.symbol.iter().any(|symbol| symbol.name == name);
         let named = self.account.position.iter().map(|position| &position.symbol);
@@ -325,7 +358,10 @@ impl Scenario {
         let named = named.chain(self.funding.iter().map(|funding| &funding.symbol));
         for name in named {
             if !known(name) {
-                return wrong(format!("`{name}` has no [[symbol]] table"), "add one with its path");
+                return wrong(
+                    format!("`{name}` has no [[symbol]] table"),
+                    "add one with its path",
+                );
             }
         }
         Ok(())
@@ -353,7 +389,9 @@ mod tests {
             ("at = \"0s\"", "at = \"soon\"", "1500ms"),
             ("[account]", "[acount]", "unknown field"),
         ] {
-            let error = Scenario::parse(&good.replacen(from, to, 1)).unwrap_err().to_string();
+            let error = Scenario::parse(&good.replacen(from, to, 1))
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(said) && error.contains("hint"), "{error}");
         }
     }

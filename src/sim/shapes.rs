@@ -1,6 +1,6 @@
 //! The venue's JSON: answers and events with the documented keys (binance-usdm.md sections 4 and 5).
 
-use super::account::{Leg, Ledger, Markets, bid, index, margin_asset};
+use super::account::{Ledger, Leg, Markets, bid, index, margin_asset};
 use super::orders::Order;
 use super::rules::Rules;
 use rust_decimal::Decimal;
@@ -18,19 +18,44 @@ fn number(value: Decimal) -> Value {
 
 /// `GET v3/account`.
 pub fn account(ledger: &Ledger, markets: &Markets) -> Value {
-    let assets: Vec<Value> = ledger.wallets.keys().map(|asset| asset_row(ledger, markets, asset)).collect();
+    let assets: Vec<Value> = ledger
+        .wallets
+        .keys()
+        .map(|asset| asset_row(ledger, markets, asset))
+        .collect();
     let of_asset = |counts: &dyn Fn(&str) -> bool, value: &dyn Fn(&Leg) -> Decimal| -> Decimal {
-        ledger.held().iter().filter(|leg| counts(margin_asset(markets, &leg.0))).map(value).sum()
+        ledger
+            .held()
+            .iter()
+            .filter(|leg| counts(margin_asset(markets, &leg.0)))
+            .map(value)
+            .sum()
     };
     // Single-asset mode: totals cover USDT only; multi-assets mode: all, in dollars (S9).
     let counts = |asset: &str| ledger.multi_assets || asset == "USDT";
     let unrealised = of_asset(&counts, &|leg| ledger.unrealised(markets, leg));
     let maintenance = of_asset(&counts, &|leg| ledger.maintenance(markets, leg));
     let initial = of_asset(&counts, &|leg| ledger.initial(markets, leg));
-    let cross = |leg: &Leg| ledger.positions.get(leg).is_some_and(|holding| holding.isolated.is_none());
-    let cross_unrealised =
-        of_asset(&counts, &|leg| if cross(leg) { ledger.unrealised(markets, leg) } else { Decimal::ZERO });
-    let weight = |asset: &str| if ledger.multi_assets { bid(markets, asset) } else { Decimal::ONE };
+    let cross = |leg: &Leg| {
+        ledger
+            .positions
+            .get(leg)
+            .is_some_and(|holding| holding.isolated.is_none())
+    };
+    let cross_unrealised = of_asset(&counts, &|leg| {
+        if cross(leg) {
+            ledger.unrealised(markets, leg)
+        } else {
+            Decimal::ZERO
+        }
+    });
+    let weight = |asset: &str| {
+        if ledger.multi_assets {
+            bid(markets, asset)
+        } else {
+            Decimal::ONE
+        }
+    };
     let wallets: Decimal = ledger
         .wallets
         .iter()
@@ -44,7 +69,11 @@ pub fn account(ledger: &Ledger, markets: &Markets) -> Value {
         .map(|asset| ledger.cross_wallet(markets, asset) * weight(asset))
         .sum();
     let available = (cross_wallets + cross_unrealised - initial).max(Decimal::ZERO);
-    let positions: Vec<Value> = ledger.held().iter().map(|leg| account_position(ledger, markets, leg)).collect();
+    let positions: Vec<Value> = ledger
+        .held()
+        .iter()
+        .map(|leg| account_position(ledger, markets, leg))
+        .collect();
     json!({
         "totalInitialMargin": text(initial), "totalMaintMargin": text(maintenance),
         "totalWalletBalance": text(wallets), "totalUnrealizedProfit": text(unrealised),
@@ -57,11 +86,22 @@ pub fn account(ledger: &Ledger, markets: &Markets) -> Value {
 
 fn asset_row(ledger: &Ledger, markets: &Markets, asset: &str) -> Value {
     let held = ledger.held();
-    let own: Vec<&Leg> = held.iter().filter(|leg| margin_asset(markets, &leg.0) == asset).collect();
-    let is_cross = |leg: &&&Leg| ledger.positions.get(**leg).is_some_and(|holding| holding.isolated.is_none());
+    let own: Vec<&Leg> = held
+        .iter()
+        .filter(|leg| margin_asset(markets, &leg.0) == asset)
+        .collect();
+    let is_cross = |leg: &&&Leg| {
+        ledger
+            .positions
+            .get(**leg)
+            .is_some_and(|holding| holding.isolated.is_none())
+    };
     let unrealised: Decimal = own.iter().map(|leg| ledger.unrealised(markets, leg)).sum();
-    let cross_unrealised: Decimal =
-        own.iter().filter(is_cross).map(|leg| ledger.unrealised(markets, leg)).sum();
+    let cross_unrealised: Decimal = own
+        .iter()
+        .filter(is_cross)
+        .map(|leg| ledger.unrealised(markets, leg))
+        .sum();
     let maintenance: Decimal = own.iter().map(|leg| ledger.maintenance(markets, leg)).sum();
     let initial: Decimal = own.iter().map(|leg| ledger.initial(markets, leg)).sum();
     let wallet = ledger.wallets.get(asset).cloned().unwrap_or_default();
@@ -80,7 +120,9 @@ fn account_position(ledger: &Ledger, markets: &Markets, leg: &Leg) -> Value {
     let holding = ledger.positions.get(leg).cloned().unwrap_or_default();
     let mark = markets.get(&leg.0).map_or(Decimal::ZERO, |market| market.price);
     let unrealised = ledger.unrealised(markets, leg);
-    let isolated_margin = holding.isolated.map_or(Decimal::ZERO, |wallet| wallet + unrealised);
+    let isolated_margin = holding
+        .isolated
+        .map_or(Decimal::ZERO, |wallet| wallet + unrealised);
     json!({
         "symbol": leg.0, "positionSide": leg.1, "positionAmt": text(holding.amount),
         "unrealizedProfit": text(unrealised), "isolatedMargin": text(isolated_margin),
@@ -102,7 +144,10 @@ pub fn position_risk(ledger: &Ledger, markets: &Markets, leg: &Leg) -> Value {
         row.insert("entryPrice".into(), json!(text(holding.entry)));
         row.insert("breakEvenPrice".into(), json!(text(holding.entry)));
         row.insert("markPrice".into(), json!(text(mark)));
-        row.insert("liquidationPrice".into(), json!(text(ledger.liquidation_price(markets, leg).round_dp(8))));
+        row.insert(
+            "liquidationPrice".into(),
+            json!(text(ledger.liquidation_price(markets, leg).round_dp(8))),
+        );
         row.insert("marginAsset".into(), json!(margin_asset(markets, &leg.0)));
         row.insert("positionInitialMargin".into(), initial);
         row.insert("openOrderInitialMargin".into(), json!("0"));
@@ -152,9 +197,7 @@ pub fn algo_order(order: &Order) -> Value {
 
 /// One symbol of `exchangeInfo`.
 pub fn symbol_info(rules: &Rules) -> Value {
-    let lot = |max: Decimal, kind: &str| {
-        json!({ "filterType": kind, "minQty": text(rules.step), "maxQty": text(max), "stepSize": text(rules.step) })
-    };
+    let lot = |max: Decimal, kind: &str| json!({ "filterType": kind, "minQty": text(rules.step), "maxQty": text(max), "stepSize": text(rules.step) });
     json!({
         "symbol": rules.symbol, "pair": rules.symbol, "contractType": "PERPETUAL", "deliveryDate": 4133404800000i64,
         "onboardDate": 1569398400000i64, "status": "TRADING", "baseAsset": rules.base,
@@ -196,7 +239,11 @@ pub fn brackets(rules: &Rules) -> Value {
 /// One asset of `assetIndex`.
 pub fn asset_index(markets: &Markets, asset: &str, now: i64) -> Value {
     let (index, bid) = (index(markets, asset), bid(markets, asset));
-    let buffer = if index.is_zero() { Decimal::ZERO } else { Decimal::ONE - bid / index };
+    let buffer = if index.is_zero() {
+        Decimal::ZERO
+    } else {
+        Decimal::ONE - bid / index
+    };
     json!({
         "symbol": format!("{asset}USD"), "time": now, "index": text(index), "bidBuffer": text(buffer),
         "askBuffer": text(buffer), "bidRate": text(bid), "askRate": text(index * (Decimal::ONE + buffer)),
