@@ -3,14 +3,19 @@
 use backstop::cli::{Cli, dispatch};
 use backstop::clock::Clock;
 use clap::Parser;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("warn"));
+    // The transport crates' debug output carries whole URLs, with signatures and listenKeys: never below warn (SE-01).
+    let quiet = "reqwest=warn,hyper=warn,hyper_util=warn,tungstenite=warn,tokio_tungstenite=warn,rustls=warn";
+    let filter =
+        EnvFilter::try_new(format!("{},{quiet}", cli.log)).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     // Two providers of cryptography in one process panic: this one is installed before anything asks.

@@ -3,7 +3,7 @@
 use super::Outlets;
 use super::account::Account;
 use super::status::account_status;
-use super::story::{Told, outcome_told};
+use super::story::{Told, is_pulse_due, outcome_told, pulse_told};
 use super::tape::Tape;
 use crate::event::{Outcome, Rejection, RejectionKind};
 use crate::exec::Executor;
@@ -44,6 +44,7 @@ pub struct Hands {
     watched: BTreeSet<Symbol>,
     began: Timestamp,
     published: Timestamp,
+    pulsed: Timestamp,
     is_fresh: bool,
     decided_since_input: Vec<Entry>,
     notes: Vec<String>,
@@ -80,6 +81,7 @@ impl Hands {
             watched: BTreeSet::new(),
             began: now,
             published: Timestamp::default(),
+            pulsed: now,
             is_fresh: false,
             decided_since_input: Vec::new(),
             notes: Vec::new(),
@@ -139,7 +141,7 @@ impl Hands {
             if let Some(ticket) = ticket
                 && let Err(why) = ticket.wait(DURABLE_WITHIN).await
             {
-                tracing::error!("an episode goes on although its state is not durable: {why}");
+                tracing::warn!("a reduction goes out before its state is known to be durable: {why}");
             }
             for order in reductions {
                 let clamped = {
@@ -228,7 +230,9 @@ impl Hands {
                 .push(Entry::Guard(decision.at, Box::new(GuardLine::Decision(line))));
         }
         for note in &decision.notes {
+            // Where the story is told, the log need not tell it again.
             match note.severity {
+                _ if self.outlets.story.is_some() => {}
                 Severity::Info => tracing::info!(account = self.label, "{}", note.text),
                 Severity::Warning => tracing::warn!(account = self.label, "{}", note.text),
                 Severity::Critical => tracing::error!(account = self.label, "{}", note.text),
@@ -243,6 +247,7 @@ impl Hands {
             }
             self.notes.push(format!("{} {}", decision.at, note.text));
         }
+        self.pulsed = decision.at;
         self.story(Told::decision(guard, decision));
     }
 
@@ -289,6 +294,10 @@ impl Hands {
         }
         self.published = at;
         self.is_fresh = false;
+        if guard.book().is_ready() && is_pulse_due(at, self.pulsed) {
+            self.pulsed = at;
+            self.story(pulse_told(guard));
+        }
         let mut status = account_status(guard);
         status.mode = if self.is_live { "live" } else { "dry-run" }.into();
         status.venue.clone_from(&self.venue);

@@ -4,7 +4,7 @@ use super::status::pulse;
 use crate::event::Outcome;
 use crate::guard::{Decision, Guard, Record, Severity};
 use crate::model::{Intent, IntentKey, Pricing, Span, Timestamp};
-use crate::policy::{Amount, Mode};
+use crate::policy::Mode;
 use anstream::println;
 use tokio::sync::mpsc;
 
@@ -178,9 +178,4 @@ pub fn pulse_told(guard: &Guard) -> Told {
         at: guard.book().now(),
         lines: vec![(DIM, pulse(guard))],
     }
-}
-
-/// A cost, for people.
-pub fn money(amount: crate::model::Money) -> String {
-    Amount::Money(amount).to_string()
 }
