@@ -2,6 +2,12 @@
 //!
 //! A checker over (path, text), so that a table of planted sins shows that it catches each; then the same over the tree.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, which is its purpose"
+)]
+
 mod code;
 mod rooms;
 
