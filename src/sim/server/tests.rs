@@ -2,8 +2,8 @@
 
 use super::hub::Venue;
 use super::ws::Rules;
-use super::{Running, start};
-use crate::sim::{HttpRequest, HttpResponse, Outgoing, Target};
+use super::{Running, serve, start};
+use crate::sim::{HttpRequest, HttpResponse, Outgoing, Scenario, Target};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -404,6 +404,8 @@ async fn stopping_closes_sockets_and_frees_the_ports() {
     let stage = Stage::new().await;
     let mut socket = stage.open("/market/ws").await;
     let (http, ws) = (stage.running.http, stage.running.ws);
+    // Leaves an idle connection behind, which must not hold up the stop.
+    stage.emit("0 ACCOUNT_UPDATE").await;
     timeout(Duration::from_secs(3), stage.running.stop())
         .await
         .expect("a stop ends");
@@ -419,4 +421,33 @@ async fn dropping_stops() {
     let mut socket = stage.open("/market/ws").await;
     drop(stage);
     assert_ne!(closed(&mut socket).await, "");
+}
+
+#[tokio::test]
+async fn the_exchange_of_a_scenario_is_served() {
+    let any: SocketAddr = NOWHERE.parse().unwrap();
+    let scenario = Scenario::builtin("flash-crash").unwrap();
+    let server = serve(scenario, any, any, || NOW).await.unwrap();
+    assert!(
+        server.rest_url().starts_with("http://127.0.0.1:"),
+        "{}",
+        server.rest_url()
+    );
+    assert!(
+        server.stream_url().starts_with("ws://127.0.0.1:"),
+        "{}",
+        server.stream_url()
+    );
+    let (key, secret) = server.credentials();
+    assert!(!key.is_empty() && !secret.is_empty());
+    assert!(!server.finished().await);
+    let told = serde_json::to_value(server.report().await).unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let asked = client
+        .get(format!("{}/sim/report", server.rest_url()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(asked.json::<Value>().await.unwrap(), told);
+    server.stop().await;
 }
