@@ -145,7 +145,7 @@ pub fn write(saved: &Saved) -> String {
 ///
 /// # Errors
 ///
-/// [`StateError`] when the text is not what [`write`] gives.
+/// [`StateError`] when the text is not what [`write()`] gives.
 pub fn read(text: &str) -> Result<Saved, StateError> {
     let kept: Kept = serde_json::from_str(text)?;
     if kept.version != VERSION {

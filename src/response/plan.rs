@@ -502,7 +502,10 @@ fn verify(sight: &Sight<'_>, targets: &BTreeMap<Leg, (Qty, usize)>, round: &mut 
                     !ours && demand.covers(book, sight.policies, &order.leg())
                 });
                 if is_held(index) || open_orders || !sight.flights.is_empty() || !round.planned.is_empty() {
-                    round.working.push(index);
+                    // Once it was flat and verified, orders that come and are cancelled are the latch at work.
+                    if is_held(index) || !demand.fulfilled {
+                        round.working.push(index);
+                    }
                     // Something is left that only a look can confirm: zero by the stream, and stops to sweep.
                     if !is_held(index) && sight.flights.is_empty() && round.planned.is_empty() {
                         round.needs.holdings = true;

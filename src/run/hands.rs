@@ -9,7 +9,7 @@ use crate::event::{Outcome, Rejection, RejectionKind};
 use crate::exec::Executor;
 use crate::guard::{Decision, Guard, Severity};
 use crate::journal::state;
-use crate::journal::store::{Store, Ticket};
+use crate::journal::store::{NotDurable, Store, Ticket};
 use crate::model::{Intent, IntentKey, Leg, Position, Qty, Span, Symbol, Timestamp};
 use crate::replay::lines::{GuardLine, decision_lines};
 use crate::replay::recording::Entry;
@@ -23,6 +23,8 @@ use tokio::sync::{mpsc, watch};
 const DURABLE_WITHIN: Duration = Duration::from_millis(10);
 /// Copies for people are made at most this often while nothing happens to the policies.
 const PUBLISH_EVERY: Span = Span::from_ms(250);
+/// Contracts whose marks are followed beyond those that are held; a connection takes 1024 (binance-usdm.md 3.3).
+const WATCHED_MAX: usize = 200;
 /// Notes kept for the status.
 const NOTES_MAX: usize = 20;
 
@@ -141,7 +143,12 @@ impl Hands {
             if let Some(ticket) = ticket
                 && let Err(why) = ticket.wait(DURABLE_WITHIN).await
             {
-                tracing::warn!("a reduction goes out before its state is known to be durable: {why}");
+                match why {
+                    NotDurable::Slow => {
+                        tracing::info!("a reduction goes out before its state is durable: {why}")
+                    }
+                    NotDurable::Failed(_) => tracing::error!("a reduction goes out unjournaled: {why}"),
+                }
             }
             for order in reductions {
                 let clamped = {
@@ -209,7 +216,11 @@ impl Hands {
 
     /// Keeps the market stream on the contracts that are held or ordered.
     fn follow_marks(&mut self, guard: &Guard) {
-        let watched = guard.book().watched();
+        let mut watched = guard.book().watched();
+        // A contract that was closed stays watched: if it is opened again, its price must not be stale.
+        if watched.len() + self.watched.len() <= WATCHED_MAX {
+            watched.extend(self.watched.iter().cloned());
+        }
         if watched != self.watched && self.wants.try_send(Want::Watch(watched.clone())).is_ok() {
             self.watched = watched;
         }
