@@ -49,7 +49,7 @@ impl Desk {
 
     /// The state of every account.
     pub async fn status(&self) -> Result<Status, i32> {
-        let token = self.tokens.token(Role::View).expose_secret();
+        let token = self.tokens.of(Role::View).expose_secret();
         let asked = self
             .http
             .get(format!("{}/api/v1/status", self.url))
@@ -68,7 +68,7 @@ impl Desk {
 
     /// Gives a command: done is printed, refused is printed with exit code 1.
     pub async fn command(&self, role: Role, path: &str, body: &Value) -> i32 {
-        let token = self.tokens.token(role).expose_secret();
+        let token = self.tokens.of(role).expose_secret();
         let asked = self
             .http
             .post(format!("{}{path}", self.url))

@@ -1,5 +1,7 @@
 //! What survives: the state of an account, kept durably and put back after a crash.
 
 pub mod killfile;
+mod marker;
 pub mod state;
 pub mod store;
+mod table;

@@ -1,551 +1,564 @@
-//! The kept state of an account on disk: an embedded database, a row a save, each row chained to the one before.
+//! The durable state of an account: appended by a thread of its own, so that a slow or failing disk holds nothing up.
 //!
-//! A marker beside the database remembers that the account was guarded and how far the rows went, so that a database
-//! that is missing, damaged or put back from an older copy is noticed. Damaged files are set aside, never deleted.
-//!
-//! Writes happen on a thread of their own. A save begins at once and gives a ticket; who must know waits for it.
+//! The store keeps text and does not know what it means. What it promises: after [`Ticket::wait`] said yes, the text
+//! is what the next start gets, also after a crash or a power cut; and a state that is not the newest that was ever
+//! promised is recognised as such, as far as the marker beside the database tells (it is written at start, at the first
+//! save, at the end, and at most once a minute between).
 
-use rusqlite::{Connection, OptionalExtension, params};
-use sha2::{Digest, Sha256};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use super::marker::{Marker, private, sync_folder};
+use super::table::{self, Hash, Row, Unusable};
+use rusqlite::Connection;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-/// Rows kept: enough to look back over an episode.
-const ROWS_KEPT: i64 = 64;
-/// The marker is renewed after this many rows, and at open and close: an older copy put back shows by its number.
-const MARK_EVERY: i64 = 16;
-/// Saves waiting for the disk. When full, the oldest that nobody waits for was superseded anyway.
-const SAVES_MAX: usize = 256;
-/// How long closing waits for the disk.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+/// A label becomes the name of files; longer ones are no labels.
+const LABEL_MAX: usize = 64;
+/// Tickets waiting for one write. The core waits for each before the next, so more is a fault of ours.
+const TICKETS_MAX: usize = 4_096;
+/// A lazy state waits this long for a newer one.
+const LAZY: Duration = Duration::from_millis(250);
+/// A write that failed is tried again this often, so that the state is durable soon after the disk is well.
+const RETRY: Duration = Duration::from_secs(1);
+/// The marker is written at most this often: it bounds what a rollback can hide.
+const MARKER: Duration = Duration::from_secs(60);
+/// SPEC.md 5: shutdown takes at most 5 s; a disk that hangs gets 2 of them.
+const CLOSE: Duration = Duration::from_secs(2);
+/// Damaged copies that are kept under numbers of their own before the start is refused.
+const DAMAGED_MAX: u32 = 10_000;
 
-/// What was found at open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What was found at the start.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Loaded {
-    /// The account was never guarded with this state directory.
+    /// The account was never guarded from this directory.
     Fresh,
     /// The newest state.
     State(String),
-    /// There was one, and it is gone or damaged: why.
+    /// There was a state and it is damaged, rolled back or gone; in words. The account starts latched (PR-08, PR-09).
     Lost(String),
 }
 
-/// Why the state could not be opened.
+/// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another guard holds the account.
-    #[error("another guard holds account `{0}` with this state directory; only one may guard an account")]
-    Held(String),
+    /// PR-18.
+    #[error("another guard holds account `{account}` in {}", dir.display())]
+    Held {
+        /// The account.
+        account: String,
+        /// The state directory.
+        dir: PathBuf,
+    },
+    /// The label cannot be the name of a file.
+    #[error("account label `{0}` cannot be the name of a file: use letters, digits, `-` and `_`, at most 64")]
+    Label(String),
+    /// A later version wrote the state (PR-22).
+    #[error("{} was written by a newer version (format {format}); use that version", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its format.
+        format: i64,
+    },
     /// The directory or a file in it cannot be used.
-    #[error("{0}: {1}; state_dir must be a directory that this user can write")]
-    Io(PathBuf, std::io::Error),
-    /// The database cannot be made.
-    #[error("{0}: {1}")]
-    Database(PathBuf, rusqlite::Error),
+    #[error("state in {} cannot be used: {why}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// In words.
+        why: String,
+    },
 }
 
-/// Why a save is not known to be durable.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotDurable {
-    /// It takes longer than the caller could wait; it may still succeed.
-    #[error("the disk is slow")]
-    Slow,
-    /// It failed.
-    #[error("the disk failed: {0}")]
-    Failed(String),
+impl StoreError {
+    /// The exit code of a start that ends with it: 3 for a refusal for safety, 2 otherwise.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            StoreError::Held { .. } | StoreError::Newer { .. } => 3,
+            StoreError::Label(_) | StoreError::Io { .. } => 2,
+        }
+    }
 }
 
-/// The kept state of one account.
+/// The state is not known to be durable.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the state is not durable: {0}")]
+pub struct NotDurable(pub String);
+
+/// The store of one account.
 #[derive(Debug)]
 pub struct Store {
-    saves: Option<SyncSender<Save>>,
-    health: Arc<Mutex<Result<(), String>>>,
-    thread: Option<JoinHandle<()>>,
-    // Held for as long as the store lives; the system lets go of it when the process dies.
-    _lock: File,
+    desk: Arc<Desk>,
+    ended: Receiver<()>,
 }
 
-/// A save under way.
+/// What is asked of the store's thread and what it answers.
+#[derive(Debug, Default)]
+struct Desk {
+    wanted: Mutex<Wanted>,
+    bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    /// The newest state that is not durable yet.
+    payload: Option<String>,
+    /// Who waits for it, or for an older one that it replaced.
+    tickets: Vec<oneshot::Sender<Result<(), NotDurable>>>,
+    closing: bool,
+    trouble: Option<String>,
+    /// The thread ended.
+    gone: bool,
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A promise that a state becomes durable.
 #[derive(Debug)]
-pub struct Ticket(Result<oneshot::Receiver<Result<(), String>>, String>);
+pub struct Ticket(oneshot::Receiver<Result<(), NotDurable>>);
 
-enum Save {
-    Urgent(String, oneshot::Sender<Result<(), String>>),
-    Lazy(String),
-}
-
-struct Paths {
-    lock: PathBuf,
-    database: PathBuf,
-    marker: PathBuf,
+impl Ticket {
+    /// Waits until the state is durable, at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`NotDurable`] when the disk refused or took too long. The store keeps trying; a kill goes on without it
+    /// (PR-06).
+    pub async fn wait(self, at_most: Duration) -> Result<(), NotDurable> {
+        match tokio::time::timeout(at_most, self.0).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(NotDurable("the store has ended".into())),
+            Err(_) => Err(NotDurable(format!("the disk took longer than {at_most:?}"))),
+        }
+    }
 }
 
 impl Store {
-    /// Opens the kept state of an account, making what is missing, and takes its lock.
+    /// Opens the store of an account, creating the directory (mode 0700) and the files (mode 0600) as needed, and
+    /// starts its thread. Only one process at a time can have it; a lock file that a crash left is no obstacle.
+    ///
+    /// What is damaged is renamed, never deleted, and a new database begins.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Held`] when another process guards the account; the others when the directory cannot be used.
+    /// [`StoreError`]; its exit code is for the process.
     pub fn open(state_dir: &Path, account: &str) -> Result<(Store, Loaded), StoreError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |error| StoreError::Io(path, error)
-        };
-        fs::DirBuilder::new()
+        let files = Files::of(state_dir, account)?;
+        let lock = files.lock(state_dir, account)?;
+        let (keeper, loaded) = Keeper::open(files, lock)?;
+        let desk = Arc::new(Desk::default());
+        let (farewell, ended) = sync_channel(1);
+        let theirs = Arc::clone(&desk);
+        std::thread::Builder::new()
+            .name(format!("state-{account}"))
+            .spawn(move || {
+                let leaving = Leaving(Arc::clone(&theirs), farewell);
+                keeper.work(&theirs);
+                drop(leaving);
+            })
+            .map_err(|error| StoreError::Io {
+                path: state_dir.to_owned(),
+                why: format!("no thread for it: {error}"),
+            })?;
+        Ok((Store { desk, ended }, loaded))
+    }
+
+    /// Begins to make this state durable and returns at once. It replaces any state that still waits.
+    pub fn save(&self, payload: String) -> Ticket {
+        let (answer, ticket) = oneshot::channel();
+        let mut wanted = self.desk.lock();
+        if wanted.gone {
+            drop(answer);
+        } else if TICKETS_MAX <= wanted.tickets.len() {
+            wanted.payload = Some(payload);
+            let _ = answer.send(Err(NotDurable("too many states wait for the disk".into())));
+        } else {
+            wanted.payload = Some(payload);
+            wanted.tickets.push(answer);
+        }
+        self.desk.bell.notify_one();
+        Ticket(ticket)
+    }
+
+    /// Makes this state durable within a moment, unless a newer one replaces it first.
+    pub fn save_lazily(&self, payload: String) {
+        let mut wanted = self.desk.lock();
+        if !wanted.gone {
+            wanted.payload = Some(payload);
+            self.desk.bell.notify_one();
+        }
+    }
+
+    /// Whether the last write succeeded.
+    ///
+    /// # Errors
+    ///
+    /// Why it did not, in words.
+    pub fn health(&self) -> Result<(), String> {
+        let wanted = self.desk.lock();
+        match &wanted.trouble {
+            Some(why) => Err(why.clone()),
+            None if wanted.gone => Err("the store has ended".into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes what waits durable and ends the thread, in at most 2 s.
+    pub fn close(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.desk.lock().closing = true;
+        self.desk.bell.notify_one();
+        let _ = self.ended.recv_timeout(CLOSE);
+    }
+}
+
+/// Says that the thread ended, however it ends.
+struct Leaving(Arc<Desk>, SyncSender<()>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let mut wanted = self.0.lock();
+        wanted.gone = true;
+        wanted.tickets.clear();
+        drop(wanted);
+        let _ = self.1.try_send(());
+    }
+}
+
+/// The files of an account.
+#[derive(Debug)]
+struct Files {
+    database: PathBuf,
+    marker: PathBuf,
+    lock: PathBuf,
+}
+
+impl Files {
+    fn of(dir: &Path, account: &str) -> Result<Files, StoreError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if account.is_empty() || LABEL_MAX < account.len() || !account.chars().all(plain) {
+            return Err(StoreError::Label(account.to_owned()));
+        }
+        let named = |end: &str| dir.join(format!("{account}.{end}"));
+        Ok(Files {
+            database: named("db"),
+            marker: named("guarded"),
+            lock: named("lock"),
+        })
+    }
+
+    /// Takes the account. The lock is the kernel's and goes with the process; the file may stay.
+    fn lock(&self, dir: &Path, account: &str) -> Result<File, StoreError> {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder
             .recursive(true)
-            .mode(0o700)
-            .create(state_dir)
-            .map_err(io(state_dir))?;
-        let file = |ending: &str| state_dir.join(format!("{account}.{ending}"));
-        let paths = Paths {
-            lock: file("lock"),
-            database: file("state.db"),
-            marker: file("guarded"),
-        };
-        let lock = OpenOptions::new()
+            .create(dir)
+            .map_err(|error| io_error(dir, &error))?;
+        let file = private()
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(0o600)
-            .open(&paths.lock)
-            .map_err(io(&paths.lock))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Held(account.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(StoreError::Io(paths.lock, error)),
+            .open(&self.lock)
+            .map_err(|error| io_error(&self.lock, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Held {
+                account: account.to_owned(),
+                dir: dir.to_owned(),
+            }),
+            Err(TryLockError::Error(error)) => Err(io_error(&self.lock, &error)),
         }
-        let (database, loaded) = open_database(&paths)?;
-        let (saves, waiting) = sync_channel(SAVES_MAX);
-        let health = Arc::new(Mutex::new(Ok(())));
-        let writer = Writer {
-            database,
-            marker: paths.marker.clone(),
-            health: Arc::clone(&health),
+    }
+
+    /// The database and what SQLite puts beside it.
+    fn parts(&self) -> Vec<PathBuf> {
+        ["", "-wal", "-shm"]
+            .into_iter()
+            .map(|end| {
+                let mut name = self.database.as_os_str().to_owned();
+                name.push(end);
+                PathBuf::from(name)
+            })
+            .collect()
+    }
+
+    /// Renames the database's files, and a marker that cannot be read, to `*.damaged-<n>` with the first free `n`.
+    fn set_aside(&self, and_the_marker: bool) -> io::Result<()> {
+        let mut parts = self.parts();
+        parts.extend(and_the_marker.then(|| self.marker.clone()));
+        let aside = |part: &PathBuf, n: u32| {
+            let mut name = part.as_os_str().to_owned();
+            name.push(format!(".damaged-{n}"));
+            PathBuf::from(name)
         };
-        let thread = std::thread::Builder::new()
-            .name(format!("state-{account}"))
-            .spawn(move || writer.run(&waiting))
-            .map_err(io(&paths.lock))?;
-        Ok((
-            Store {
-                saves: Some(saves),
-                health,
-                thread: Some(thread),
-                _lock: lock,
-            },
-            loaded,
-        ))
-    }
-
-    /// Begins to save; the ticket tells when it is durable.
-    pub fn save(&self, payload: String) -> Ticket {
-        let (done, told) = oneshot::channel();
-        match self
-            .saves
-            .as_ref()
-            .map(|saves| saves.try_send(Save::Urgent(payload, done)))
-        {
-            Some(Ok(())) => Ticket(Ok(told)),
-            Some(Err(TrySendError::Full(_))) => Ticket(Err("too many saves are waiting for the disk".into())),
-            _ => Ticket(Err("the state's thread is gone".into())),
+        let there = |path: &PathBuf| std::fs::symlink_metadata(path).is_ok();
+        let n = (1..=DAMAGED_MAX)
+            .find(|n| !parts.iter().any(|part| there(&aside(part, *n))))
+            .ok_or_else(|| io::Error::other("too many damaged copies: move them away"))?;
+        for part in parts.iter().filter(|part| there(part)) {
+            std::fs::rename(part, aside(part, n))?;
         }
+        sync_folder(&self.database)
     }
 
-    /// Saves when there is time; a newer state may take its place.
-    pub fn save_lazily(&self, payload: String) {
-        if let Some(saves) = &self.saves {
-            // When the queue is full, the next lazy save says all that this one would have.
-            let _ = saves.try_send(Save::Lazy(payload));
-        }
-    }
-
-    /// Whether the last save worked.
-    pub fn health(&self) -> Result<(), String> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Writes what is waiting and lets go of the account.
-    pub fn close(mut self) {
-        self.saves = None;
-        if let Some(thread) = self.thread.take() {
-            let begun = crate::clock::now();
-            while !thread.is_finished()
-                && crate::clock::now().since(begun).ms() < CLOSE_WITHIN.as_millis() as i64
-            {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            if thread.is_finished() {
-                let _ = thread.join();
-            }
-        }
+    /// Opens the database, making an empty one if there is none.
+    fn open(&self) -> Result<Connection, Unusable> {
+        let unreachable = |error: io::Error| Unusable::Unreachable(error.to_string());
+        private()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&self.database)
+            .map_err(unreachable)?;
+        let connection = table::open(&self.database)?;
+        sync_folder(&self.database).map_err(unreachable)?;
+        Ok(connection)
     }
 }
 
-impl Ticket {
-    /// Waits until the save is durable, at most this long.
-    ///
-    /// # Errors
-    ///
-    /// [`NotDurable`] when it failed, or is not known to be durable in time.
-    pub async fn wait(self, at_most: Duration) -> Result<(), NotDurable> {
-        let told = self.0.map_err(NotDurable::Failed)?;
-        match tokio::time::timeout(at_most, told).await {
-            Err(_) => Err(NotDurable::Slow),
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(why))) => Err(NotDurable::Failed(why)),
-            Ok(Err(_)) => Err(NotDurable::Failed("the state's thread is gone".into())),
-        }
+fn io_error(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Io {
+        path: path.to_owned(),
+        why: error.to_string(),
     }
 }
 
-/// What the marker beside the database says.
-enum Marker {
-    /// The account was never guarded.
-    Absent,
-    /// It was, and rows went up to this number.
-    At(i64),
-    /// Its state was found lost, and nothing was saved since.
-    Lost(String),
+/// The store's thread: the only one that touches the files.
+struct Keeper {
+    files: Files,
+    /// `None` after a failed write: opened again before the next.
+    connection: Option<Connection>,
+    number: i64,
+    hash: Hash,
+    /// No row was written yet; after a loss the numbers go on all the same.
+    empty: bool,
+    /// Which file the database is.
+    #[cfg(unix)]
+    inode: u64,
+    /// When the marker was written since the first save.
+    marked: Option<Instant>,
+    /// Held as long as the thread lives.
+    _lock: File,
 }
 
-/// Opens the database and reads the newest state; a damaged one is set aside and a new one begun.
-fn open_database(paths: &Paths) -> Result<(Connection, Loaded), StoreError> {
-    let open = || connect(&paths.database).map_err(|e| StoreError::Database(paths.database.clone(), e));
-    let mark = |text: &str| {
-        write_marker(&paths.marker, text).map_err(|error| StoreError::Io(paths.marker.clone(), error))
-    };
-    let why = match (read_marker(&paths.marker), paths.database.exists()) {
-        (Marker::Absent, false) => {
-            let database = open()?;
-            mark("0")?;
-            return Ok((database, Loaded::Fresh));
-        }
-        (Marker::Lost(why), false) => why,
-        (Marker::At(_), false) => "the database is missing although the account was guarded".into(),
-        (marker, true) => {
-            let read = connect(&paths.database).and_then(|database| Ok((newest(&database)?, database)));
-            match (read, marker) {
-                (Err(error), _) => format!("the database cannot be read: {error}"),
-                (Ok((Err(why), _)), _) => why,
-                (Ok((Ok(Some((number, _))), _)), Marker::At(marked)) if number < marked => format!(
-                    "the newest state is number {number}, and number {marked} was written: an older copy was put back"
-                ),
-                (Ok((Ok(Some((_, payload))), database)), _) => return Ok((database, Loaded::State(payload))),
-                (Ok((Ok(None), _)), Marker::Lost(why)) => why,
-                (Ok((Ok(None), _)), Marker::At(marked)) if marked > 0 => {
-                    "the database is empty although the account was guarded".into()
-                }
-                (Ok((Ok(None), database)), _) => {
-                    mark("0")?;
-                    return Ok((database, Loaded::Fresh));
-                }
-            }
-        }
-    };
-    set_aside(paths);
-    let database = open()?;
-    // Until something is saved, every start finds it lost: a crash right after is no way around the latch.
-    mark(&format!("lost {}", why.replace('\n', " ")))?;
-    Ok((database, Loaded::Lost(why)))
-}
-
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    // The file is made by us first, so that nobody else can read it; SQLite gives its companions the same mode.
-    let _ = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    let database = Connection::open(path)?;
-    database.pragma_update(None, "journal_mode", "WAL")?;
-    database.pragma_update(None, "synchronous", "FULL")?;
-    database.execute_batch(
-        "CREATE TABLE IF NOT EXISTS state (number INTEGER PRIMARY KEY, chain TEXT NOT NULL, payload TEXT NOT NULL)",
-    )?;
-    Ok(database)
-}
-
-/// A number and a payload, or why the newest row is not to be believed.
-type Newest = Result<Option<(i64, String)>, String>;
-
-fn newest(database: &Connection) -> Result<Newest, rusqlite::Error> {
-    let integrity: String = database.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if integrity != "ok" {
-        return Ok(Err(format!("the database is corrupt: {integrity}")));
-    }
-    let mut rows = database.prepare("SELECT number, chain, payload FROM state ORDER BY number")?;
-    let mut before: Option<(i64, String)> = None;
-    let mut last = None;
-    let all = rows.query_map([], |row| {
-        Ok((
-            row.get::<_, i64>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, String>(2)?,
-        ))
-    })?;
-    for row in all {
-        let (number, chain, payload) = row?;
-        let fits = match &before {
-            Some((previous, hash)) => number == previous + 1 && link(hash, number, &payload) == chain,
-            // Older rows are gone, except under the very first.
-            None => number != 1 || link("", number, &payload) == chain,
+impl Keeper {
+    fn open(files: Files, lock: File) -> Result<(Keeper, Loaded), StoreError> {
+        let (connection, newest, loaded) = load(&files)?;
+        #[cfg(unix)]
+        let inode = std::fs::symlink_metadata(&files.database)
+            .map(|about| std::os::unix::fs::MetadataExt::ino(&about))
+            .map_err(|error| io_error(&files.database, &error))?;
+        let keeper = Keeper {
+            #[cfg(unix)]
+            inode,
+            connection: Some(connection),
+            empty: !matches!(loaded, Loaded::State(_)),
+            number: newest.number,
+            hash: newest.hash,
+            marked: None,
+            files,
+            _lock: lock,
         };
-        if !fits {
-            return Ok(Err(format!(
-                "state number {number} does not fit to the one before: it was changed"
-            )));
-        }
-        before = Some((number, chain));
-        last = Some((number, payload));
+        newest
+            .write(&keeper.files.marker)
+            .map_err(|error| io_error(&keeper.files.marker, &error))?;
+        Ok((keeper, loaded))
     }
-    Ok(Ok(last))
-}
 
-/// The hash that chains a row to the one before.
-fn link(before: &str, number: i64, payload: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(before.as_bytes());
-    hash.update(number.to_le_bytes());
-    hash.update(payload.as_bytes());
-    hex::encode(hash.finalize())
-}
-
-fn set_aside(paths: &Paths) {
-    for ending in ["", "-wal", "-shm"] {
-        let mut from = paths.database.clone().into_os_string();
-        from.push(ending);
-        let from = PathBuf::from(from);
-        if !from.exists() {
-            continue;
-        }
-        let free = (1..10_000).map(|n| paths.database.with_extension(format!("db{ending}.damaged-{n}")));
-        if let Some(to) = free.into_iter().find(|to| !to.exists()) {
-            let _ = fs::rename(&from, to);
-        }
-    }
-}
-
-/// Reads the marker. One that cannot be read says that the account was guarded.
-fn read_marker(path: &Path) -> Marker {
-    let mut text = String::new();
-    match File::open(path).and_then(|mut file| file.read_to_string(&mut text)) {
-        Ok(_) => match text.trim().strip_prefix("lost ") {
-            Some(why) => Marker::Lost(why.to_owned()),
-            None => Marker::At(text.trim().parse().unwrap_or(0)),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Marker::Absent,
-        Err(_) => Marker::At(0),
-    }
-}
-
-/// Written beside and renamed, so that it is never half there.
-fn write_marker(path: &Path, text: &str) -> std::io::Result<()> {
-    let beside = path.with_extension("guarded.new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
-}
-
-struct Writer {
-    database: Connection,
-    marker: PathBuf,
-    health: Arc<Mutex<Result<(), String>>>,
-}
-
-impl Writer {
-    fn run(self, waiting: &Receiver<Save>) {
-        let mut last = 0;
-        let mut marked = 0;
-        while let Ok(first) = waiting.recv() {
-            // Everything that is waiting becomes one row: the newest state holds all that the older ones did.
-            let mut tickets = Vec::new();
-            let mut payload = String::new();
-            for save in std::iter::once(first).chain(std::iter::from_fn(|| waiting.try_recv().ok())) {
-                payload = match save {
-                    Save::Urgent(text, ticket) => {
-                        tickets.push(ticket);
-                        text
-                    }
-                    Save::Lazy(text) => text,
-                };
+    /// Works until the store is closed.
+    fn work(mut self, desk: &Desk) {
+        loop {
+            let mut wanted = desk.lock();
+            while wanted.payload.is_none() && !wanted.closing {
+                wanted = desk.bell.wait(wanted).unwrap_or_else(PoisonError::into_inner);
             }
-            let written = self.append(&payload).map_err(|error| error.to_string());
-            if let Ok(number) = written {
-                last = number;
+            if wanted.tickets.is_empty() && !wanted.closing {
+                let pause = if wanted.trouble.is_some() { RETRY } else { LAZY };
+                let urgent = |wanted: &mut Wanted| wanted.tickets.is_empty() && !wanted.closing;
+                let waited = desk.bell.wait_timeout_while(wanted, pause, urgent);
+                wanted = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
-            let result = written.map(|_| ());
-            *self.health.lock().unwrap_or_else(PoisonError::into_inner) = result.clone();
+            let tickets = std::mem::take(&mut wanted.tickets);
+            let payload = wanted.payload.take();
+            let closing = wanted.closing;
+            drop(wanted);
+
+            let written = match &payload {
+                Some(payload) => self.write(payload, closing),
+                None => self.mark(closing),
+            };
+            let mut wanted = desk.lock();
+            wanted.trouble = written.clone().err();
+            if written.is_err() && wanted.payload.is_none() {
+                wanted.payload = payload;
+            }
+            drop(wanted);
             for ticket in tickets {
-                let _ = ticket.send(result.clone());
+                let _ = ticket.send(written.clone().map_err(NotDurable));
             }
-            let is_due = last > 0 && (marked == 0 || last >= marked + MARK_EVERY);
-            if is_due && write_marker(&self.marker, &last.to_string()).is_ok() {
-                marked = last;
+            if closing {
+                return;
             }
-        }
-        if last > marked {
-            let _ = write_marker(&self.marker, &last.to_string());
         }
     }
 
-    fn append(&self, payload: &str) -> Result<i64, rusqlite::Error> {
-        let before: Option<(i64, String)> = self
-            .database
-            .prepare_cached("SELECT number, chain FROM state ORDER BY number DESC LIMIT 1")?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let (number, hash) = before.map_or((1, String::new()), |(number, hash)| (number + 1, hash));
-        let chain = link(&hash, number, payload);
-        let transaction = self.database.unchecked_transaction()?;
-        transaction
-            .prepare_cached("INSERT INTO state (number, chain, payload) VALUES (?1, ?2, ?3)")?
-            .execute(params![number, chain, payload])?;
-        transaction
-            .prepare_cached("DELETE FROM state WHERE number <= ?1")?
-            .execute(params![number - ROWS_KEPT])?;
-        transaction.commit()?;
-        Ok(number)
+    /// Appends a state; afterwards it is durable.
+    fn write(&mut self, payload: &str, closing: bool) -> Result<(), String> {
+        self.in_place()?;
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.again()?,
+        };
+        let number = self.number.saturating_add(1);
+        let row = Row {
+            number,
+            hash: table::hash_of(&self.hash, number, payload),
+            payload: payload.to_owned(),
+        };
+        table::append(&mut connection, &self.hash, &row).map_err(|error| error.to_string())?;
+        self.connection = Some(connection);
+        self.number = row.number;
+        self.hash = row.hash;
+        self.empty = false;
+        self.mark(closing)
     }
+
+    /// Whether the open database is still the file of that name: what is written to a deleted file is gone with it.
+    fn in_place(&self) -> Result<(), String> {
+        #[cfg(unix)]
+        let gone = |why: &str| Err(format!("the database was {why} while it was open"));
+        #[cfg(unix)]
+        match std::fs::symlink_metadata(&self.files.database) {
+            Ok(about) if std::os::unix::fs::MetadataExt::ino(&about) == self.inode => {}
+            Ok(_) => return gone("replaced"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return gone("removed"),
+            Err(error) => return Err(error.to_string()),
+        }
+        Ok(())
+    }
+
+    /// Opens the database after a failed write. A commit whose answer was lost may be there after all.
+    fn again(&mut self) -> Result<Connection, String> {
+        let in_words = |unusable| match unusable {
+            Unusable::Damaged(why) | Unusable::Unreachable(why) => why,
+            Unusable::Newer(format) => format!("the database has format {format}"),
+        };
+        let connection = table::open(&self.files.database).map_err(in_words)?;
+        match table::newest(&connection).map_err(in_words)? {
+            Some(newest) if self.number <= newest.number => {
+                self.number = newest.number;
+                self.hash = newest.hash;
+                self.empty = false;
+            }
+            None if self.empty => {}
+            _ => return Err("the database lost what it held".into()),
+        }
+        Ok(connection)
+    }
+
+    /// Writes the marker if it is time.
+    fn mark(&mut self, now: bool) -> Result<(), String> {
+        // A reading of the clock that decides nothing but how often a file is written.
+        if !now && self.marked.is_some_and(|at| at.elapsed() < MARKER) {
+            return Ok(());
+        }
+        let marker = Marker {
+            number: self.number,
+            hash: self.hash,
+        };
+        marker
+            .write(&self.files.marker)
+            .map_err(|error| format!("marker: {error}"))?;
+        self.marked = Some(Instant::now());
+        Ok(())
+    }
+}
+
+/// Opens the database and judges it by its own hashes and by the marker.
+fn load(files: &Files) -> Result<(Connection, Marker, Loaded), StoreError> {
+    let existed = std::fs::symlink_metadata(&files.database).is_ok();
+    let marker = Marker::read(&files.marker);
+    let failed = |unusable| match unusable {
+        Unusable::Newer(format) => StoreError::Newer {
+            path: files.database.clone(),
+            format,
+        },
+        Unusable::Damaged(why) | Unusable::Unreachable(why) => StoreError::Io {
+            path: files.database.clone(),
+            why,
+        },
+    };
+    let found = match judge(files, existed, &marker) {
+        Ok(found) => found,
+        Err(Unusable::Damaged(why)) => {
+            files
+                .set_aside(marker.is_err())
+                .map_err(|error| io_error(&files.database, &error))?;
+            let connection = files.open().map_err(failed)?;
+            (connection, None, Loaded::Lost(why))
+        }
+        Err(other) => return Err(failed(other)),
+    };
+    let (connection, newest, loaded) = found;
+    // A new database goes on where the old one was, so that the old one stays recognisable as older.
+    let marker = match (newest, marker) {
+        (Some(row), _) => Marker::of(&row),
+        (None, Ok(Some(marker))) => marker,
+        (None, _) => Marker {
+            number: 0,
+            hash: [0; 32],
+        },
+    };
+    Ok((connection, marker, loaded))
+}
+
+type Found = (Connection, Option<Row>, Loaded);
+
+fn judge(files: &Files, existed: bool, marker: &Result<Option<Marker>, String>) -> Result<Found, Unusable> {
+    let damaged = |why: String| Err(Unusable::Damaged(why));
+    let connection = match (existed, marker) {
+        (_, Err(why)) => return damaged(format!("its marker cannot be read: {why}")),
+        (false, Ok(Some(_))) => {
+            return damaged("the account was guarded before, and its database is missing".into());
+        }
+        _ => files.open()?,
+    };
+    let newest = table::newest(&connection)?;
+    let reached = newest.as_ref().map_or(0, |row| row.number);
+    if let Ok(Some(marker)) = marker {
+        if reached < marker.number {
+            return damaged(format!(
+                "its newest row is {reached}, and row {} was written before: it is an older copy or lost its end",
+                marker.number
+            ));
+        }
+        if table::hash_at(&connection, marker.number)?.is_some_and(|hash| hash != marker.hash) {
+            return damaged(format!("row {} is not the one that was written", marker.number));
+        }
+    }
+    let loaded = match &newest {
+        None => Loaded::Fresh,
+        Some(row) => Loaded::State(row.payload.clone()),
+    };
+    Ok((connection, newest, loaded))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOON: Duration = Duration::from_secs(5);
-
-    async fn saved(folder: &Path, payloads: &[&str]) {
-        let (store, _) = Store::open(folder, "main").unwrap();
-        for payload in payloads {
-            store.save((*payload).into()).wait(SOON).await.unwrap();
-        }
-        store.close();
-    }
-
-    fn reopened(folder: &Path) -> Loaded {
-        let (store, loaded) = Store::open(folder, "main").unwrap();
-        store.close();
-        loaded
-    }
-
-    #[tokio::test]
-    async fn what_was_saved_last_is_found_again() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(reopened(folder.path()), Loaded::Fresh);
-        saved(folder.path(), &["one", "two"]).await;
-        assert_eq!(reopened(folder.path()), Loaded::State("two".into()));
-        for _ in 0..3 {
-            let many: Vec<String> = (0..40).map(|n| n.to_string()).collect();
-            saved(
-                folder.path(),
-                &many.iter().map(String::as_str).collect::<Vec<_>>(),
-            )
-            .await;
-        }
-        assert_eq!(
-            reopened(folder.path()),
-            Loaded::State("39".into()),
-            "old rows go, the newest stays"
-        );
-    }
-
-    #[tokio::test]
-    async fn pr_18_one_guard_an_account() {
-        let folder = tempfile::tempdir().unwrap();
-        let (first, _) = Store::open(folder.path(), "main").unwrap();
-        assert!(matches!(
-            Store::open(folder.path(), "main"),
-            Err(StoreError::Held(_))
-        ));
-        assert!(
-            Store::open(folder.path(), "other").is_ok(),
-            "another account is free"
-        );
-        first.close();
-        assert!(
-            Store::open(folder.path(), "main").is_ok(),
-            "a lock that nobody holds is no obstacle"
-        );
-    }
-
-    #[tokio::test]
-    async fn pr_08_a_changed_byte_is_noticed_and_the_file_set_aside() {
-        let folder = tempfile::tempdir().unwrap();
-        saved(folder.path(), &["aaaa-first", "bbbb-second", "cccc-third"]).await;
-        let path = folder.path().join("main.state.db");
-        Connection::open(&path)
-            .unwrap()
-            .execute("UPDATE state SET payload = 'dddd-third' WHERE number = 3", [])
-            .unwrap();
-        assert!(matches!(reopened(folder.path()), Loaded::Lost(why) if why.contains("number 3")));
-        assert!(
-            folder.path().read_dir().unwrap().any(|f| f
-                .unwrap()
-                .file_name()
-                .to_string_lossy()
-                .contains("damaged-1"))
-        );
-        assert!(
-            matches!(reopened(folder.path()), Loaded::Lost(_)),
-            "lost until something is saved"
-        );
-        saved(folder.path(), &["new"]).await;
-        assert_eq!(reopened(folder.path()), Loaded::State("new".into()));
-    }
-
-    #[tokio::test]
-    async fn pr_08_a_truncated_file_and_an_older_copy_are_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        saved(folder.path(), &["one"]).await;
-        let path = folder.path().join("main.state.db");
-        let older = fs::read(&path).unwrap();
-        saved(folder.path(), &["two", "three"]).await;
-        fs::write(&path, &older).unwrap();
-        assert!(matches!(reopened(folder.path()), Loaded::Lost(why) if why.contains("older copy")));
-
-        let folder = tempfile::tempdir().unwrap();
-        saved(folder.path(), &["one"]).await;
-        let path = folder.path().join("main.state.db");
-        let whole = fs::read(&path).unwrap();
-        fs::write(&path, whole.get(..whole.len() / 2 + 100).unwrap()).unwrap();
-        assert!(matches!(reopened(folder.path()), Loaded::Lost(_)));
-    }
-
-    #[tokio::test]
-    async fn pr_09_a_missing_database_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        saved(folder.path(), &["one"]).await;
-        fs::remove_file(folder.path().join("main.state.db")).unwrap();
-        assert!(matches!(reopened(folder.path()), Loaded::Lost(why) if why.contains("missing")));
-    }
-
-    #[tokio::test]
-    async fn pr_06_a_disk_that_refuses_fails_the_ticket_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(folder.path(), "main").unwrap();
-        store.save("one".into()).wait(SOON).await.unwrap();
-        // Another connection holds the write lock: as good as a disk that refuses.
-        let other = Connection::open(folder.path().join("main.state.db")).unwrap();
-        other.execute_batch("DROP TABLE state").unwrap();
-        assert!(matches!(
-            store.save("two".into()).wait(SOON).await,
-            Err(NotDurable::Failed(_))
-        ));
-        assert!(store.health().is_err());
-        store.close();
-    }
-}
+#[path = "store_tests.rs"]
+mod tests;

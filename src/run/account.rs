@@ -80,7 +80,7 @@ pub async fn guard_account(
 ) -> Result<(), RunError> {
     let label = account.label.clone();
     let (store, loaded) = Store::open(state_dir, &label).map_err(|error| match error {
-        StoreError::Held(_) => RunError::Refused(error.to_string()),
+        StoreError::Held { .. } | StoreError::Newer { .. } => RunError::Refused(error.to_string()),
         other => RunError::Usage(format!("account {label}: {other}")),
     })?;
     let (start, begun) = begin(loaded, &account);

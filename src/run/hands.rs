@@ -9,7 +9,7 @@ use crate::event::{Outcome, Rejection, RejectionKind};
 use crate::exec::Executor;
 use crate::guard::{Decision, Guard, Severity};
 use crate::journal::state;
-use crate::journal::store::{NotDurable, Store, Ticket};
+use crate::journal::store::{Store, Ticket};
 use crate::model::{Intent, IntentKey, Leg, Position, Qty, Span, Symbol, Timestamp};
 use crate::replay::lines::{GuardLine, decision_lines};
 use crate::replay::recording::Entry;
@@ -143,12 +143,7 @@ impl Hands {
             if let Some(ticket) = ticket
                 && let Err(why) = ticket.wait(DURABLE_WITHIN).await
             {
-                match why {
-                    NotDurable::Slow => {
-                        tracing::info!("a reduction goes out before its state is durable: {why}")
-                    }
-                    NotDurable::Failed(_) => tracing::error!("a reduction goes out unjournaled: {why}"),
-                }
+                tracing::info!("a reduction goes out unjournaled: {why}");
             }
             for order in reductions {
                 let clamped = {
