@@ -183,6 +183,12 @@ impl Stage {
                     at: self.now,
                 }]))]
             }
+            // A mark whose venue time is this far behind our clock.
+            ["mark", symbol, price, "behind", behind] => {
+                let (symbol, price): (Symbol, Price) = (symbol.parse().unwrap(), price.parse().unwrap());
+                let at = Timestamp::from_ms(self.now.ms() - offset(behind).ms());
+                vec![venue(Event::Marks(vec![MarkPrice { symbol, price, at }]))]
+            }
             // The position becomes this and profit goes to the wallet, as the stream tells it.
             ["position", leg, amount] => {
                 let update = self.moved(&leg_of(leg), amount.parse().unwrap());
