@@ -20,6 +20,8 @@ use crate::response::{Demand, Driver, Flights, Kill, Planner};
 
 /// Baselines that only drifted are saved at most this often; trips, kills and flights are saved at once.
 const SAVE_EVERY: Span = Span::from_secs(1);
+/// While a balance moved untold, the list of transfers is read again after this.
+const TRANSFERS_AGAIN: Span = Span::from_ms(2_500);
 
 /// One account's guard.
 #[derive(Clone, Debug)]
@@ -37,6 +39,7 @@ pub struct Guard {
     saved: Option<(Timestamp, Drifting)>,
     is_changed: bool,
     was_deaf: bool,
+    transfers_asked: Timestamp,
     restored: Vec<(Intent, Qty)>,
 }
 
@@ -60,6 +63,7 @@ impl Guard {
             saved: None,
             is_changed: false,
             was_deaf: false,
+            transfers_asked: Timestamp::default(),
             restored: Vec::new(),
         };
         match start {
@@ -288,6 +292,7 @@ impl Guard {
                 "kill".to_owned()
             }
             Driver::Rung { policy, scope, rung } => {
+                self.is_changed = true;
                 let Some(policy) = self.policies.get_mut(*policy) else {
                     return;
                 };
@@ -306,7 +311,12 @@ impl Guard {
 
     /// What follows from the state as a whole: a deaf stream, transfers to read, a change of state.
     fn look_around(&mut self, decision: &mut Decision) {
-        decision.needs.transfers |= self.book.wants_transfers();
+        // The list of transfers weighs 30: it is asked for at once, and then now and then until it explains the move.
+        let now = self.book.now();
+        if self.book.wants_transfers() && now.since(self.transfers_asked) >= TRANSFERS_AGAIN {
+            self.transfers_asked = now;
+            decision.needs.transfers = true;
+        }
         let deaf = self.book.link().is_deaf();
         if deaf && !self.was_deaf {
             decision.needs.reconnect = true;
@@ -363,7 +373,12 @@ impl Guard {
             .filter_map(|policy| policy.deadline(&self.book));
         let link = self.book.link();
         let blind = link.counted_from().map(|from| from.after(self.blind_after));
+        let again = self
+            .book
+            .wants_transfers()
+            .then(|| self.transfers_asked.after(TRANSFERS_AGAIN));
         let own = [
+            again,
             self.flights.deadline(now),
             blind,
             link.deaf_at(),

@@ -71,10 +71,15 @@ impl Guard {
             };
             return Ok(done);
         }
-        if self.kills.len() >= KILLS_MAX {
-            return Err(format!(
-                "{KILLS_MAX} kills stand already; kill the whole account instead"
-            ));
+        match &symbol {
+            // A kill of everything holds all that the weaker ones held.
+            None => self.kills.retain(|kill| kill.action > action),
+            Some(_) if self.kills.len() >= KILLS_MAX => {
+                return Err(format!(
+                    "{KILLS_MAX} kills stand already; kill the whole account instead"
+                ));
+            }
+            Some(_) => {}
         }
         self.kills.push(Kill {
             action,

@@ -44,6 +44,8 @@ pub struct SavedTrip {
     pub level: u8,
     /// Whether an operator must release it.
     pub is_manual: bool,
+    /// Whether it acted, and did not only record or warn.
+    pub is_enforced: bool,
     /// The trip itself.
     pub trip: Trip,
 }
@@ -71,22 +73,20 @@ impl Guard {
         for (id, kept) in saved.policies {
             let policy = self.policies.iter_mut().find(|policy| policy.spec.id == id);
             let Some(policy) = policy else {
-                for trip in kept.trips.iter().filter(|trip| trip.is_manual) {
-                    self.kills.push(orphaned(&id, trip));
-                }
+                self.kills
+                    .extend(kept.trips.iter().filter_map(|trip| orphaned(&id, trip)));
                 continue;
             };
             policy.memory = kept.memory;
             for kept in kept.trips {
-                let fits = policy
-                    .spec
-                    .ladder
-                    .get(kept.rung)
-                    .is_some_and(|r| r.action.level() == kept.level);
-                if !fits {
-                    if kept.is_manual {
-                        self.kills.push(orphaned(&id, &kept));
-                    }
+                // An edit of the file is no re-arm: a latch that the rung no longer has stays as a kill.
+                let holds = policy.spec.ladder.get(kept.rung).is_some_and(|rung| {
+                    let manual = !kept.is_manual || policy.latch(rung) == Latch::Manual;
+                    let enforced = !kept.is_enforced || policy.mode(rung) == crate::policy::Mode::Enforce;
+                    rung.action.level() == kept.level && manual && enforced
+                });
+                if !holds {
+                    self.kills.extend(orphaned(&id, &kept));
                     continue;
                 }
                 let count = policy.spec.ladder.len();
@@ -114,6 +114,7 @@ impl Guard {
                             rung: index,
                             level: rung.action.level(),
                             is_manual: policy.latch(rung) == Latch::Manual,
+                            is_enforced: policy.mode(rung) == crate::policy::Mode::Enforce,
                             trip: trip.clone(),
                         });
                     }
@@ -148,17 +149,38 @@ impl Guard {
     }
 }
 
-/// A manual latch whose rung no longer exists stays as a kill of the same strength: an edit is no re-arm.
-fn orphaned(id: &str, kept: &SavedTrip) -> Kill {
-    Kill {
-        action: if kept.level >= Action::Flatten.level() {
+/// A latch that acted and whose rung is gone or weaker now, as a kill of the same strength over the same place.
+fn orphaned(id: &str, kept: &SavedTrip) -> Option<Kill> {
+    if !kept.is_manual || !kept.is_enforced || kept.level < Action::Block.level() {
+        return None;
+    }
+    let symbol = match &kept.scope {
+        Scope::Leg(leg) | Scope::Bucket(crate::book::Bucket::Isolated(leg)) => Some(leg.symbol.clone()),
+        Scope::Account | Scope::Bucket(_) => None,
+    };
+    let flattens = kept.level >= Action::Flatten.level();
+    Some(Kill {
+        action: if flattens {
             KillAction::Flatten
         } else {
             KillAction::Block
         },
-        symbol: None,
-        reason: format!("policy {id} latched, and its rung is no longer in the policy file"),
+        symbol,
+        reason: format!("policy {id} latched, and the policy file no longer says so"),
         since: kept.trip.since,
         fulfilled: kept.trip.fulfilled,
+    })
+}
+
+impl Saved {
+    /// What a live guard takes over from a dry one: marks and bases, but no latch and no order, for nothing was done.
+    pub fn without_trips(mut self) -> Saved {
+        for policy in self.policies.values_mut() {
+            policy.trips.clear();
+        }
+        self.kills.clear();
+        self.flights.clear();
+        self.counters.clear();
+        self
     }
 }

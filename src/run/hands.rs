@@ -17,7 +17,7 @@ use crate::venue::binance::client::Want;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How long a reduction waits for its episode to be durable (ARCHITECTURE.md, decision 3).
 const DURABLE_WITHIN: Duration = Duration::from_millis(10);
@@ -25,6 +25,8 @@ const DURABLE_WITHIN: Duration = Duration::from_millis(10);
 const PUBLISH_EVERY: Span = Span::from_ms(250);
 /// Contracts whose marks are followed beyond those that are held; a connection takes 1024 (binance-usdm.md 3.3).
 const WATCHED_MAX: usize = 200;
+/// How long the answer to a command waits for the disk.
+const REPLY_WITHIN: Duration = Duration::from_secs(1);
 /// Notes kept for the status.
 const NOTES_MAX: usize = 20;
 
@@ -50,6 +52,7 @@ pub struct Hands {
     is_fresh: bool,
     decided_since_input: Vec<Entry>,
     notes: Vec<String>,
+    last_save: Option<Ticket>,
     counters: BTreeMap<String, u64>,
 }
 
@@ -87,6 +90,7 @@ impl Hands {
             is_fresh: false,
             decided_since_input: Vec::new(),
             notes: Vec::new(),
+            last_save: None,
             counters: BTreeMap::new(),
         }
     }
@@ -98,7 +102,7 @@ impl Hands {
             .as_ref()
             .zip(self.store.as_ref())
             .and_then(|(save, store)| {
-                let text = state::write(&save.saved);
+                let text = state::write(&save.saved, self.is_live);
                 if save.is_urgent {
                     Some(store.save(text))
                 } else {
@@ -108,6 +112,8 @@ impl Hands {
             });
         if !decision.intents.is_empty() || !decision.asks.is_empty() {
             self.send(guard, &decision, ticket);
+        } else {
+            self.last_save = ticket;
         }
         self.read(guard, &decision);
         self.tell(guard, decision);
@@ -257,6 +263,19 @@ impl Hands {
         self.story(Told::decision(guard, decision));
     }
 
+    /// Answers a command once what it changed is durable, or when that takes too long to be waited for.
+    pub fn reply(&mut self, to: oneshot::Sender<Result<String, String>>, answer: Result<String, String>) {
+        let ticket = self.last_save.take();
+        tokio::spawn(async move {
+            if let Some(ticket) = ticket
+                && let Err(why) = ticket.wait(REPLY_WITHIN).await
+            {
+                tracing::warn!("a command is answered before it is durable: {why}");
+            }
+            let _ = to.send(answer);
+        });
+    }
+
     /// Shows what became of a request.
     pub fn told_outcome(&mut self, key: &IntentKey, outcome: &Outcome) {
         if let Some(told) = outcome_told(key, outcome) {
@@ -325,7 +344,7 @@ impl Hands {
     /// Makes the state durable and lets go of the account.
     pub async fn finish(mut self, guard: &Guard, within: Duration) {
         if let Some(store) = self.store.take() {
-            let ticket = store.save(state::write(&guard.saved_state()));
+            let ticket = store.save(state::write(&guard.saved_state(), self.is_live));
             if let Err(why) = ticket.wait(within).await {
                 tracing::error!("the state could not be kept at the end: {why}");
             }
