@@ -63,7 +63,7 @@ fn line(account: &AccountStatus) -> String {
         .equity
         .as_ref()
         .and_then(|text| text.parse::<rust_decimal::Decimal>().ok());
-    let equity = equity.map_or("unknown".into(), |equity| format!("{:.2} USDT", equity));
+    let equity = equity.map_or("unknown".into(), |equity| format!("{} USDT", equity.round_dp(2)));
     let some = |count: usize, what: &str| match count {
         1 => format!("1 {what}"),
         count => format!("{count} {what}s"),
