@@ -74,7 +74,6 @@ ladder = [ { at = "5%", action = "alert" }, { at = "25%", action = "flatten", la
 id = "weekly-loss"
 type = "period_loss"
 period = "week"
-reset = "Mon 00:00"
 ladder = [ { at = "40%", action = "block" } ]
 [[policy]]
 id = "blind"
