@@ -4,6 +4,7 @@
 //! type, a strict body. Nothing here can slow a guard: it reads copies, and commands wait in a bounded queue.
 
 mod auth;
+mod connections;
 mod metrics;
 mod routes;
 pub mod status;
@@ -51,9 +52,9 @@ pub async fn serve(
     control: Control,
     cancel: CancellationToken,
 ) -> io::Result<()> {
-    let port = listener.local_addr()?.port();
-    let app = routes::router(routes::Shared::new(tokens, control, port, cancel.clone()));
-    axum::serve(listener, app)
+    let address = listener.local_addr()?;
+    let app = routes::router(routes::Shared::new(tokens, control, address, cancel.clone()));
+    axum::serve(connections::Limited::new(listener), app)
         .with_graceful_shutdown(async move { cancel.cancelled().await })
         .await
 }

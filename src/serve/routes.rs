@@ -6,7 +6,7 @@ use crate::event::{Baseline, Command, KillAction};
 use crate::model::Symbol;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -16,6 +16,7 @@ use futures_util::{Stream, StreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::Deserialize;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +31,10 @@ const BODY_MAX: usize = 16 * 1024;
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// A request is read and answered within this.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
-/// Wrong tokens a second before they are no longer even looked at.
+/// Wrong tokens a second that are answered one by one; what is above is told to slow down.
 const WRONG_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
+/// Refusals a second that are logged.
+const TOLD_PER_SECOND: NonZeroU32 = NonZeroU32::new(5).unwrap();
 /// Event streams that may be open at once.
 const STREAMS_MAX: usize = 32;
 
@@ -44,27 +47,55 @@ struct Inner {
     control: Control,
     hosts: Vec<String>,
     wrong: DefaultDirectRateLimiter,
+    told: DefaultDirectRateLimiter,
     streams: Arc<tokio::sync::Semaphore>,
     cancel: CancellationToken,
 }
 
 impl Shared {
-    /// For a listener on this port.
-    pub fn new(tokens: Tokens, control: Control, port: u16, cancel: CancellationToken) -> Shared {
-        let hosts = ["127.0.0.1", "localhost", "[::1]"]
-            .map(|host| format!("{host}:{port}"))
-            .to_vec();
+    /// For a listener on this address.
+    pub fn new(tokens: Tokens, control: Control, address: SocketAddr, cancel: CancellationToken) -> Shared {
+        let hosts = hosts(address);
         let wrong = RateLimiter::direct(Quota::per_second(WRONG_PER_SECOND));
+        let told = RateLimiter::direct(Quota::per_second(TOLD_PER_SECOND));
         let streams = Arc::new(tokio::sync::Semaphore::new(STREAMS_MAX));
         Shared(Arc::new(Inner {
             tokens,
             control,
             hosts,
             wrong,
+            told,
             streams,
             cancel,
         }))
     }
+
+    /// Logs a refusal, at most a few a second; what was presented is never in it (SE-05).
+    fn tell(&self, what: &str) {
+        if self.0.told.check().is_ok() {
+            tracing::warn!("control API: {what}");
+        }
+    }
+}
+
+/// The hosts that a request may name: this machine's names for itself and the address listened on, with its port.
+fn hosts(address: SocketAddr) -> Vec<String> {
+    let port = address.port();
+    let mut hosts: Vec<String> = ["127.0.0.1", "localhost", "[::1]"]
+        .map(|host| format!("{host}:{port}"))
+        .to_vec();
+    if !address.ip().is_unspecified() && !hosts.contains(&address.to_string()) {
+        hosts.push(address.to_string());
+    }
+    // Clients leave the port out when it is the usual one.
+    if port == 80 {
+        let bare: Vec<String> = hosts
+            .iter()
+            .filter_map(|host| host.strip_suffix(":80").map(str::to_owned))
+            .collect();
+        hosts.extend(bare);
+    }
+    hosts
 }
 
 /// A refusal with a text for people.
@@ -93,6 +124,10 @@ pub fn router(shared: Shared) -> Router {
         .route("/api/v1/rearm", post(rearm))
         .layer(quick)
         .route("/api/v1/events", get(events))
+        .fallback(|| async { answer(StatusCode::NOT_FOUND, false, "there is nothing here") })
+        .method_not_allowed_fallback(|| async {
+            answer(StatusCode::METHOD_NOT_ALLOWED, false, "not with this method")
+        })
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(middleware::from_fn_with_state(shared.clone(), doors))
         .with_state(shared)
@@ -107,13 +142,17 @@ async fn doors(State(shared): State<Shared>, request: axum::extract::Request, ne
         let first = all.next().and_then(|value| value.to_str().ok());
         if all.next().is_some() { None } else { first }
     };
-    let host = one(header::HOST).or(request.uri().authority().map(|authority| authority.as_str()));
-    if !host.is_some_and(|host| shared.0.hosts.iter().any(|own| own == host)) {
+    let own = |host: &str| shared.0.hosts.iter().any(|own| own == host);
+    let named = request.uri().authority().map(|authority| authority.as_str());
+    let host = one(header::HOST).filter(|host| own(host) && named.is_none_or(|named| named == *host));
+    let Some(host) = host else {
+        shared.tell("a request for another host was refused");
         return answer(StatusCode::FORBIDDEN, false, "this host is not served here");
-    }
+    };
     if headers.contains_key(header::ORIGIN) {
-        let own = one(header::ORIGIN).and_then(|origin| origin.strip_prefix("http://"));
-        if !own.is_some_and(|origin| Some(origin) == host) {
+        let origin = one(header::ORIGIN).and_then(|origin| origin.strip_prefix("http://"));
+        if origin != Some(host) {
+            shared.tell("a request from another origin was refused");
             return answer(StatusCode::FORBIDDEN, false, "this origin may not ask");
         }
     }
@@ -135,22 +174,26 @@ fn admit(shared: &Shared, headers: &HeaderMap, needed: Role) -> Result<(), Refus
     let presented = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "));
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim());
     let role = presented.and_then(|token| shared.0.tokens.role(token));
     match role {
         Some(role) if role >= needed => Ok(()),
         Some(_) => {
+            shared.tell("a token of too low a role was refused");
             let text = format!("this token may not do that; it needs the role `{}`", word(needed));
             Err(Refused(StatusCode::FORBIDDEN, text))
         }
-        None if shared.0.wrong.check().is_err() => Err(Refused(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many wrong tokens".into(),
-        )),
-        None => Err(Refused(
-            StatusCode::UNAUTHORIZED,
-            "send `Authorization: Bearer TOKEN`".into(),
-        )),
+        None if shared.0.wrong.check().is_err() => {
+            let text = "too many wrong tokens; a right one is served all the same";
+            Err(Refused(StatusCode::TOO_MANY_REQUESTS, text.into()))
+        }
+        None => {
+            shared.tell("a request without a right token was refused");
+            let text = "send `Authorization: Bearer TOKEN` with a token of the guard's token file";
+            Err(Refused(StatusCode::UNAUTHORIZED, text.into()))
+        }
     }
 }
 
@@ -167,25 +210,15 @@ async fn ready(State(shared): State<Shared>) -> Response {
     let not_ready: Vec<String> = status
         .accounts
         .iter()
-        .filter(|account| {
-            matches!(
-                account.state.as_str(),
-                "starting" | "blind" | "powerless" | "stopped"
-            )
-        })
+        .filter(|account| account.state != "armed")
         .map(|account| format!("{} is {}", account.label, account.state))
         .collect();
-    if status.accounts.is_empty() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "no account is guarded yet\n").into_response();
-    }
-    if not_ready.is_empty() {
-        return "ready\n".into_response();
-    }
-    (
-        StatusCode::SERVICE_UNAVAILABLE,
-        format!("{}\n", not_ready.join(", ")),
-    )
-        .into_response()
+    let text = match (status.accounts.is_empty(), not_ready.is_empty()) {
+        (true, _) => "no account is guarded yet".to_owned(),
+        (false, true) => return "ready\n".into_response(),
+        (false, false) => not_ready.join(", "),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{text}\n")).into_response()
 }
 
 async fn scrape(State(shared): State<Shared>) -> Response {
@@ -247,23 +280,31 @@ struct RearmBody {
     baseline: Option<String>,
 }
 
-/// A strict JSON body.
-fn body<'a, T: Deserialize<'a>>(headers: &HeaderMap, bytes: &'a Bytes) -> Result<T, Refused> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
-    if kind.split(';').next().map(str::trim) != Some("application/json") {
+/// A strict JSON body; nothing of it is read before the token and the content type are right.
+async fn admitted(shared: &Shared, needed: Role, request: axum::extract::Request) -> Result<Bytes, Refused> {
+    admit(shared, request.headers(), needed)?;
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let kind = kind.split(';').next().map(str::trim).unwrap_or("");
+    if !kind.eq_ignore_ascii_case("application/json") {
         let text = "send `Content-Type: application/json`".into();
         return Err(Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
+    let read = Bytes::from_request(request, &()).await;
+    read.map_err(|rejection| Refused(rejection.status(), rejection.body_text()))
+}
+
+fn parsed<'a, T: Deserialize<'a>>(bytes: &'a Bytes) -> Result<T, Refused> {
     serde_json::from_slice(bytes)
         .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("the body is wrong: {error}")))
 }
 
-async fn kill(State(shared): State<Shared>, headers: HeaderMap, bytes: Bytes) -> Result<Response, Refused> {
-    admit(&shared, &headers, Role::Kill)?;
-    let asked: KillBody = body(&headers, &bytes)?;
+async fn kill(
+    State(shared): State<Shared>,
+    request: axum::extract::Request,
+) -> Result<Response, Refused> {
+    let bytes = admitted(&shared, Role::Kill, request).await?;
+    let asked: KillBody = parsed(&bytes)?;
     let bad = |text: &str| Refused(StatusCode::BAD_REQUEST, text.into());
     let action = match asked.action.as_str() {
         "flatten" => KillAction::Flatten,
@@ -290,9 +331,12 @@ async fn kill(State(shared): State<Shared>, headers: HeaderMap, bytes: Bytes) ->
     .await
 }
 
-async fn rearm(State(shared): State<Shared>, headers: HeaderMap, bytes: Bytes) -> Result<Response, Refused> {
-    admit(&shared, &headers, Role::Rearm)?;
-    let asked: RearmBody = body(&headers, &bytes)?;
+async fn rearm(
+    State(shared): State<Shared>,
+    request: axum::extract::Request,
+) -> Result<Response, Refused> {
+    let bytes = admitted(&shared, Role::Rearm, request).await?;
+    let asked: RearmBody = parsed(&bytes)?;
     if asked.confirm != asked.account {
         let text = "`confirm` must be the label of the account, typed again".into();
         return Err(Refused(StatusCode::BAD_REQUEST, text));
