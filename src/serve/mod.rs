@@ -58,3 +58,6 @@ pub async fn serve(
         .with_graceful_shutdown(async move { cancel.cancelled().await })
         .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -299,10 +299,7 @@ fn parsed<'a, T: Deserialize<'a>>(bytes: &'a Bytes) -> Result<T, Refused> {
         .map_err(|error| Refused(StatusCode::BAD_REQUEST, format!("the body is wrong: {error}")))
 }
 
-async fn kill(
-    State(shared): State<Shared>,
-    request: axum::extract::Request,
-) -> Result<Response, Refused> {
+async fn kill(State(shared): State<Shared>, request: axum::extract::Request) -> Result<Response, Refused> {
     let bytes = admitted(&shared, Role::Kill, request).await?;
     let asked: KillBody = parsed(&bytes)?;
     let bad = |text: &str| Refused(StatusCode::BAD_REQUEST, text.into());
@@ -331,10 +328,7 @@ async fn kill(
     .await
 }
 
-async fn rearm(
-    State(shared): State<Shared>,
-    request: axum::extract::Request,
-) -> Result<Response, Refused> {
+async fn rearm(State(shared): State<Shared>, request: axum::extract::Request) -> Result<Response, Refused> {
     let bytes = admitted(&shared, Role::Rearm, request).await?;
     let asked: RearmBody = parsed(&bytes)?;
     if asked.confirm != asked.account {
