@@ -1,30 +1,35 @@
-//! The kept state of an account on disk: an embedded database, a row a save, each row chained to the one before.
+//! The kept state of an account on disk: an embedded database, a row a save, on a thread of its own.
 //!
-//! A marker beside the database remembers that the account was guarded and how far the rows went, so that a database
-//! that is missing, damaged or put back from an older copy is noticed. Damaged files are set aside, never deleted.
-//!
-//! Writes happen on a thread of their own. A save begins at once and gives a ticket; who must know waits for it.
+//! A save begins at once and gives a ticket; who must know waits for it. A marker beside the database remembers that
+//! the account was guarded and how far the rows went, so that a database that is missing, damaged or put back from an
+//! older copy is noticed. Damaged files are set aside, never deleted.
 
-use rusqlite::{Connection, OptionalExtension, params};
-use sha2::{Digest, Sha256};
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use super::lock;
+use super::marker::Marker;
+use super::rows::{self, Rows};
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Rows kept: enough to look back over an episode.
-const ROWS_KEPT: i64 = 64;
 /// The marker is renewed after this many rows, and at open and close: an older copy put back shows by its number.
 const MARK_EVERY: i64 = 16;
-/// Saves waiting for the disk. When full, the oldest that nobody waits for was superseded anyway.
+/// Saves waiting for the disk: minutes of lazy ones. When full the disk stands still, which health says.
 const SAVES_MAX: usize = 256;
+/// The pause before a state that could not be written is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long closing waits for the disk.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+type Health = Arc<Mutex<Result<(), String>>>;
+
+fn set(health: &Health, to: Result<(), String>) {
+    *health.lock().unwrap_or_else(PoisonError::into_inner) = to;
+}
 
 /// What was found at open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,20 +70,19 @@ pub enum NotDurable {
 /// The kept state of one account.
 #[derive(Debug)]
 pub struct Store {
-    saves: Option<SyncSender<Save>>,
-    health: Arc<Mutex<Result<(), String>>>,
-    thread: Option<JoinHandle<()>>,
-    // Held for as long as the store lives; the system lets go of it when the process dies.
-    _lock: File,
+    saves: SyncSender<Save>,
+    health: Health,
+    /// Ends when the thread has.
+    ended: Mutex<Receiver<()>>,
 }
 
 /// A save under way.
 #[derive(Debug)]
 pub struct Ticket(Result<oneshot::Receiver<Result<(), String>>, String>);
 
-enum Save {
-    Urgent(String, oneshot::Sender<Result<(), String>>),
-    Lazy(String),
+struct Save {
+    payload: String,
+    ticket: Option<oneshot::Sender<Result<(), String>>>,
 }
 
 struct Paths {
@@ -109,61 +113,54 @@ impl Store {
             database: file("state.db"),
             marker: file("guarded"),
         };
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&paths.lock)
-            .map_err(io(&paths.lock))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Held(account.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(StoreError::Io(paths.lock, error)),
-        }
-        let (database, loaded) = open_database(&paths)?;
+        let lock = lock::take(&paths.lock, account)?;
+        let (rows, loaded) = open_rows(&paths)?;
         let (saves, waiting) = sync_channel(SAVES_MAX);
+        let (ended, told) = sync_channel(0);
         let health = Arc::new(Mutex::new(Ok(())));
         let writer = Writer {
-            database,
-            marker: paths.marker.clone(),
+            rows,
+            marker: paths.marker,
             health: Arc::clone(&health),
+            lock,
+            ended,
         };
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name(format!("state-{account}"))
             .spawn(move || writer.run(&waiting))
-            .map_err(io(&paths.lock))?;
-        Ok((
-            Store {
-                saves: Some(saves),
-                health,
-                thread: Some(thread),
-                _lock: lock,
-            },
-            loaded,
-        ))
+            .map_err(io(state_dir))?;
+        let store = Store {
+            saves,
+            health,
+            ended: Mutex::new(told),
+        };
+        Ok((store, loaded))
     }
 
     /// Begins to save; the ticket tells when it is durable.
     pub fn save(&self, payload: String) -> Ticket {
         let (done, told) = oneshot::channel();
-        match self
-            .saves
-            .as_ref()
-            .map(|saves| saves.try_send(Save::Urgent(payload, done)))
-        {
-            Some(Ok(())) => Ticket(Ok(told)),
-            Some(Err(TrySendError::Full(_))) => Ticket(Err("too many saves are waiting for the disk".into())),
-            _ => Ticket(Err("the state's thread is gone".into())),
-        }
+        Ticket(self.send(payload, Some(done)).map(|()| told))
     }
 
     /// Saves when there is time; a newer state may take its place.
     pub fn save_lazily(&self, payload: String) {
-        if let Some(saves) = &self.saves {
-            // When the queue is full, the next lazy save says all that this one would have.
-            let _ = saves.try_send(Save::Lazy(payload));
-        }
+        // What went wrong is in the health.
+        let _ = self.send(payload, None);
+    }
+
+    fn send(
+        &self,
+        payload: String,
+        ticket: Option<oneshot::Sender<Result<(), String>>>,
+    ) -> Result<(), String> {
+        let why = match self.saves.try_send(Save { payload, ticket }) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Full(_)) => "the disk stands still: too many saves are waiting for it",
+            Err(TrySendError::Disconnected(_)) => "the state's thread is gone",
+        };
+        set(&self.health, Err(why.to_owned()));
+        Err(why.to_owned())
     }
 
     /// Whether the last save worked.
@@ -171,20 +168,13 @@ impl Store {
         self.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Writes what is waiting and lets go of the account.
-    pub fn close(mut self) {
-        self.saves = None;
-        if let Some(thread) = self.thread.take() {
-            let begun = crate::clock::now();
-            while !thread.is_finished()
-                && crate::clock::now().since(begun).ms() < CLOSE_WITHIN.as_millis() as i64
-            {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            if thread.is_finished() {
-                let _ = thread.join();
-            }
-        }
+    /// Writes what is waiting and lets go of the account; waits two seconds at most.
+    pub fn close(self) {
+        let Store { saves, ended, .. } = self;
+        drop(saves);
+        let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Nothing is ever sent: this returns when the thread drops its side.
+        let _ = ended.recv_timeout(CLOSE_WITHIN);
     }
 }
 
@@ -205,347 +195,136 @@ impl Ticket {
     }
 }
 
-/// What the marker beside the database says.
-enum Marker {
-    /// The account was never guarded.
-    Absent,
-    /// It was, and rows went up to this number.
-    At(i64),
-    /// Its state was found lost, and nothing was saved since.
-    Lost(String),
-}
-
 /// Opens the database and reads the newest state; a damaged one is set aside and a new one begun.
-fn open_database(paths: &Paths) -> Result<(Connection, Loaded), StoreError> {
-    let open = || connect(&paths.database).map_err(|e| StoreError::Database(paths.database.clone(), e));
-    let mark = |text: &str| {
-        write_marker(&paths.marker, text).map_err(|error| StoreError::Io(paths.marker.clone(), error))
+fn open_rows(paths: &Paths) -> Result<(Rows, Loaded), StoreError> {
+    let open = || Rows::open(&paths.database).map_err(|e| StoreError::Database(paths.database.clone(), e));
+    let mark = |marker: Marker| {
+        marker
+            .write(&paths.marker)
+            .map_err(|error| StoreError::Io(paths.marker.clone(), error))
     };
-    let why = match (read_marker(&paths.marker), paths.database.exists()) {
-        (Marker::Absent, false) => {
-            let database = open()?;
-            mark("0")?;
-            return Ok((database, Loaded::Fresh));
+    let marker = Marker::read(&paths.marker);
+    let is_there = match fs::symlink_metadata(&paths.database) {
+        Ok(_) => true,
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => return Err(StoreError::Io(paths.database.clone(), error)),
+    };
+    // A database that is not there is made only once it is clear that none is missed.
+    let read = is_there.then(|| Rows::open(&paths.database).and_then(|rows| Ok((rows.newest()?, rows))));
+    let newest = match &read {
+        Some(Ok((Ok(Some((number, _))), _))) => *number,
+        _ => 0,
+    };
+    let why = match (read, &marker) {
+        (None, Marker::Absent) => {
+            let rows = open()?;
+            mark(Marker::At(0))?;
+            return Ok((rows, Loaded::Fresh));
         }
-        (Marker::Lost(why), false) => why,
-        (Marker::At(_), false) => "the database is missing although the account was guarded".into(),
-        (marker, true) => {
-            let read = connect(&paths.database).and_then(|database| Ok((newest(&database)?, database)));
-            match (read, marker) {
-                (Err(error), _) => format!("the database cannot be read: {error}"),
-                (Ok((Err(why), _)), _) => why,
-                (Ok((Ok(Some((number, _))), _)), Marker::At(marked)) if number < marked => format!(
-                    "the newest state is number {number}, and number {marked} was written: an older copy was put back"
-                ),
-                (Ok((Ok(Some((_, payload))), database)), _) => return Ok((database, Loaded::State(payload))),
-                (Ok((Ok(None), _)), Marker::Lost(why)) => why,
-                (Ok((Ok(None), _)), Marker::At(marked)) if marked > 0 => {
-                    "the database is empty although the account was guarded".into()
-                }
-                (Ok((Ok(None), database)), _) => {
-                    mark("0")?;
-                    return Ok((database, Loaded::Fresh));
-                }
+        // It went missing, or a start was cut short after one was set aside.
+        (None | Some(Ok((Ok(None), _))), Marker::Lost(_, why)) => why.clone(),
+        (None, Marker::At(_) | Marker::Unreadable) => {
+            "the database is missing although the account was guarded".into()
+        }
+        (Some(Err(error)), _) if rows::is_passing(&error) => {
+            return Err(StoreError::Database(paths.database.clone(), error));
+        }
+        (Some(Err(error)), _) => format!("the database cannot be read: {error}"),
+        (Some(Ok((Err(why), _))), _) => why,
+        (Some(Ok(_)), Marker::Unreadable) => {
+            "the marker beside the database cannot be read: how new the database is cannot be told".into()
+        }
+        (Some(Ok((Ok(None), rows))), Marker::Absent | Marker::At(0)) => {
+            mark(Marker::At(0))?;
+            return Ok((rows, Loaded::Fresh));
+        }
+        (Some(Ok((Ok(None), _))), Marker::At(_)) => {
+            "the database is empty although the account was guarded".into()
+        }
+        (Some(Ok((Ok(Some((number, _))), _))), marker) if number < marker.number() => format!(
+            "the newest state is number {number}, and number {} was written: an older copy was put back",
+            marker.number()
+        ),
+        // The damaged database is back: its last row is not newer than what was lost.
+        (Some(Ok((Ok(Some((number, _))), _))), Marker::Lost(lost, why)) if number <= *lost => why.clone(),
+        (Some(Ok((Ok(Some((number, payload))), rows))), marker) => {
+            if *marker != Marker::At(number) {
+                mark(Marker::At(number))?;
             }
+            return Ok((rows, Loaded::State(payload)));
         }
     };
-    set_aside(paths);
-    let database = open()?;
-    // Until something is saved, every start finds it lost: a crash right after is no way around the latch.
-    mark(&format!("lost {}", why.replace('\n', " ")))?;
-    Ok((database, Loaded::Lost(why)))
+    let floor = marker.number().max(newest);
+    // First the marker, then the rename: until something is saved, every start finds it lost, and a crash in between
+    // is no way around the latch.
+    mark(Marker::Lost(floor, why.clone()))?;
+    rows::set_aside(&paths.database).map_err(|error| StoreError::Io(paths.database.clone(), error))?;
+    Ok((open()?.above(floor), Loaded::Lost(why)))
 }
 
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    // The file is made by us first, so that nobody else can read it; SQLite gives its companions the same mode.
-    let _ = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    let database = Connection::open(path)?;
-    database.pragma_update(None, "journal_mode", "WAL")?;
-    database.pragma_update(None, "synchronous", "FULL")?;
-    database.execute_batch(
-        "CREATE TABLE IF NOT EXISTS state (number INTEGER PRIMARY KEY, chain TEXT NOT NULL, payload TEXT NOT NULL)",
-    )?;
-    Ok(database)
-}
-
-/// A number and a payload, or why the newest row is not to be believed.
-type Newest = Result<Option<(i64, String)>, String>;
-
-fn newest(database: &Connection) -> Result<Newest, rusqlite::Error> {
-    let integrity: String = database.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if integrity != "ok" {
-        return Ok(Err(format!("the database is corrupt: {integrity}")));
-    }
-    let mut rows = database.prepare("SELECT number, chain, payload FROM state ORDER BY number")?;
-    let mut before: Option<(i64, String)> = None;
-    let mut last = None;
-    let all = rows.query_map([], |row| {
-        Ok((
-            row.get::<_, i64>(0)?,
-            row.get::<_, String>(1)?,
-            row.get::<_, String>(2)?,
-        ))
-    })?;
-    for row in all {
-        let (number, chain, payload) = row?;
-        let fits = match &before {
-            Some((previous, hash)) => number == previous + 1 && link(hash, number, &payload) == chain,
-            // Older rows are gone, except under the very first.
-            None => number != 1 || link("", number, &payload) == chain,
-        };
-        if !fits {
-            return Ok(Err(format!(
-                "state number {number} does not fit to the one before: it was changed"
-            )));
-        }
-        before = Some((number, chain));
-        last = Some((number, payload));
-    }
-    Ok(Ok(last))
-}
-
-/// The hash that chains a row to the one before.
-fn link(before: &str, number: i64, payload: &str) -> String {
-    let mut hash = Sha256::new();
-    hash.update(before.as_bytes());
-    hash.update(number.to_le_bytes());
-    hash.update(payload.as_bytes());
-    hex::encode(hash.finalize())
-}
-
-fn set_aside(paths: &Paths) {
-    for ending in ["", "-wal", "-shm"] {
-        let mut from = paths.database.clone().into_os_string();
-        from.push(ending);
-        let from = PathBuf::from(from);
-        if !from.exists() {
-            continue;
-        }
-        let free = (1..10_000).map(|n| paths.database.with_extension(format!("db{ending}.damaged-{n}")));
-        if let Some(to) = free.into_iter().find(|to| !to.exists()) {
-            let _ = fs::rename(&from, to);
-        }
-    }
-}
-
-/// Reads the marker. One that cannot be read says that the account was guarded.
-fn read_marker(path: &Path) -> Marker {
-    let mut text = String::new();
-    match File::open(path).and_then(|mut file| file.read_to_string(&mut text)) {
-        Ok(_) => match text.trim().strip_prefix("lost ") {
-            Some(why) => Marker::Lost(why.to_owned()),
-            None => Marker::At(text.trim().parse().unwrap_or(0)),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Marker::Absent,
-        Err(_) => Marker::At(0),
-    }
-}
-
-/// Written beside and renamed, so that it is never half there.
-fn write_marker(path: &Path, text: &str) -> std::io::Result<()> {
-    let beside = path.with_extension("guarded.new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&beside)?;
-    writeln!(file, "{text}")?;
-    file.sync_all()?;
-    fs::rename(&beside, path)
-}
-
+/// The thread that writes. It holds the lock until its last write is over, however long the disk takes.
 struct Writer {
-    database: Connection,
+    rows: Rows,
     marker: PathBuf,
-    health: Arc<Mutex<Result<(), String>>>,
+    health: Health,
+    lock: File,
+    ended: SyncSender<()>,
 }
 
 impl Writer {
     fn run(self, waiting: &Receiver<Save>) {
-        let mut last = 0;
-        let mut marked = 0;
-        while let Ok(first) = waiting.recv() {
-            // Everything that is waiting becomes one row: the newest state holds all that the older ones did.
+        let (mut last, mut marked) = (0, 0);
+        // The newest state that could not be written; tried again until it can be, or a newer one takes its place.
+        let mut unwritten: Option<String> = None;
+        loop {
+            let first = match &unwritten {
+                None => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(_) => waiting.recv_timeout(RETRY_AFTER),
+            };
             let mut tickets = Vec::new();
-            let mut payload = String::new();
-            for save in std::iter::once(first).chain(std::iter::from_fn(|| waiting.try_recv().ok())) {
-                payload = match save {
-                    Save::Urgent(text, ticket) => {
-                        tickets.push(ticket);
-                        text
+            let mut payload = None;
+            match first {
+                // Everything that waits becomes one row: the newest state holds all that the older ones did.
+                Ok(first) => {
+                    for save in std::iter::once(first).chain(waiting.try_iter()) {
+                        tickets.extend(save.ticket);
+                        payload = Some(save.payload);
                     }
-                    Save::Lazy(text) => text,
-                };
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
-            let written = self.append(&payload).map_err(|error| error.to_string());
-            if let Ok(number) = written {
-                last = number;
-            }
-            let result = written.map(|_| ());
-            *self.health.lock().unwrap_or_else(PoisonError::into_inner) = result.clone();
+            let Some(payload) = payload.or(unwritten.take()) else {
+                continue;
+            };
+            let written = self.rows.append(&payload).map_err(|error| error.to_string());
+            let result = written.map(|number| last = number);
+            set(&self.health, result.clone());
+            unwritten = result.is_err().then_some(payload);
             for ticket in tickets {
                 let _ = ticket.send(result.clone());
             }
-            let is_due = last > 0 && (marked == 0 || last >= marked + MARK_EVERY);
-            if is_due && write_marker(&self.marker, &last.to_string()).is_ok() {
+            let is_due = last > marked && (marked == 0 || last >= marked + MARK_EVERY);
+            if is_due && Marker::At(last).write(&self.marker).is_ok() {
                 marked = last;
             }
         }
-        if last > marked {
-            let _ = write_marker(&self.marker, &last.to_string());
+        if let Some(payload) = unwritten
+            && let Ok(number) = self.rows.append(&payload)
+        {
+            last = number;
         }
-    }
-
-    fn append(&self, payload: &str) -> Result<i64, rusqlite::Error> {
-        let before: Option<(i64, String)> = self
-            .database
-            .prepare_cached("SELECT number, chain FROM state ORDER BY number DESC LIMIT 1")?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let (number, hash) = before.map_or((1, String::new()), |(number, hash)| (number + 1, hash));
-        let chain = link(&hash, number, payload);
-        let transaction = self.database.unchecked_transaction()?;
-        transaction
-            .prepare_cached("INSERT INTO state (number, chain, payload) VALUES (?1, ?2, ?3)")?
-            .execute(params![number, chain, payload])?;
-        transaction
-            .prepare_cached("DELETE FROM state WHERE number <= ?1")?
-            .execute(params![number - ROWS_KEPT])?;
-        transaction.commit()?;
-        Ok(number)
+        if last > marked {
+            let _ = Marker::At(last).write(&self.marker);
+        }
+        let Writer {
+            rows, lock, ended, ..
+        } = self;
+        drop(rows);
+        drop(lock);
+        drop(ended);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOON: Duration = Duration::from_secs(5);
-
-    async fn saved(folder: &Path, payloads: &[&str]) {
-        let (store, _) = Store::open(folder, "main").unwrap();
-        for payload in payloads {
-            store.save((*payload).into()).wait(SOON).await.unwrap();
-        }
-        store.close();
-    }
-
-    fn reopened(folder: &Path) -> Loaded {
-        let (store, loaded) = Store::open(folder, "main").unwrap();
-        store.close();
-        loaded
-    }
-
-    #[tokio::test]
-    async fn what_was_saved_last_is_found_again() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(reopened(folder.path()), Loaded::Fresh);
-        saved(folder.path(), &["one", "two"]).await;
-        assert_eq!(reopened(folder.path()), Loaded::State("two".into()));
-        for _ in 0..3 {
-            let many: Vec<String> = (0..40).map(|n| n.to_string()).collect();
-            saved(
-                folder.path(),
-                &many.iter().map(String::as_str).collect::<Vec<_>>(),
-            )
-            .await;
-        }
-        assert_eq!(
-            reopened(folder.path()),
-            Loaded::State("39".into()),
-            "old rows go, the newest stays"
-        );
-    }
-
-    #[tokio::test]
-    async fn pr_18_one_guard_an_account() {
-        let folder = tempfile::tempdir().unwrap();
-        let (first, _) = Store::open(folder.path(), "main").unwrap();
-        assert!(matches!(
-            Store::open(folder.path(), "main"),
-            Err(StoreError::Held(_))
-        ));
-        assert!(
-            Store::open(folder.path(), "other").is_ok(),
-            "another account is free"
-        );
-        first.close();
-        assert!(
-            Store::open(folder.path(), "main").is_ok(),
-            "a lock that nobody holds is no obstacle"
-        );
-    }
-
-    #[tokio::test]
-    async fn pr_08_a_changed_byte_is_noticed_and_the_file_set_aside() {
-        let folder = tempfile::tempdir().unwrap();
-        saved(folder.path(), &["aaaa-first", "bbbb-second", "cccc-third"]).await;
-        let path = folder.path().join("main.state.db");
-        Connection::open(&path)
-            .unwrap()
-            .execute("UPDATE state SET payload = 'dddd-third' WHERE number = 3", [])
-            .unwrap();
-        assert!(matches!(reopened(folder.path()), Loaded::Lost(why) if why.contains("number 3")));
-        assert!(
-            folder.path().read_dir().unwrap().any(|f| f
-                .unwrap()
-                .file_name()
-                .to_string_lossy()
-                .contains("damaged-1"))
-        );
-        assert!(
-            matches!(reopened(folder.path()), Loaded::Lost(_)),
-            "lost until something is saved"
-        );
-        saved(folder.path(), &["new"]).await;
-        assert_eq!(reopened(folder.path()), Loaded::State("new".into()));
-    }
-
-    #[tokio::test]
-    async fn pr_08_a_truncated_file_and_an_older_copy_are_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        saved(folder.path(), &["one"]).await;
-        let path = folder.path().join("main.state.db");
-        let older = fs::read(&path).unwrap();
-        saved(folder.path(), &["two", "three"]).await;
-        fs::write(&path, &older).unwrap();
-        assert!(matches!(reopened(folder.path()), Loaded::Lost(why) if why.contains("older copy")));
-
-        let folder = tempfile::tempdir().unwrap();
-        saved(folder.path(), &["one"]).await;
-        let path = folder.path().join("main.state.db");
-        let whole = fs::read(&path).unwrap();
-        fs::write(&path, whole.get(..whole.len() / 2 + 100).unwrap()).unwrap();
-        assert!(matches!(reopened(folder.path()), Loaded::Lost(_)));
-    }
-
-    #[tokio::test]
-    async fn pr_09_a_missing_database_is_noticed() {
-        let folder = tempfile::tempdir().unwrap();
-        saved(folder.path(), &["one"]).await;
-        fs::remove_file(folder.path().join("main.state.db")).unwrap();
-        assert!(matches!(reopened(folder.path()), Loaded::Lost(why) if why.contains("missing")));
-    }
-
-    #[tokio::test]
-    async fn pr_06_a_disk_that_refuses_fails_the_ticket_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(folder.path(), "main").unwrap();
-        store.save("one".into()).wait(SOON).await.unwrap();
-        // Another connection holds the write lock: as good as a disk that refuses.
-        let other = Connection::open(folder.path().join("main.state.db")).unwrap();
-        other.execute_batch("DROP TABLE state").unwrap();
-        assert!(matches!(
-            store.save("two".into()).wait(SOON).await,
-            Err(NotDurable::Failed(_))
-        ));
-        assert!(store.health().is_err());
-        store.close();
-    }
-}
+mod tests;

@@ -3,10 +3,13 @@
 use aws_lc_rs::{constant_time, rand};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+/// Three short lines; a larger file is another file.
+const FILE_MAX: u64 = 4096;
 
 /// What a token allows; a higher role may do what a lower one may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,13 +65,19 @@ impl Tokens {
     /// [`TokenError`] when it is missing, exposed, or not what it must be.
     pub fn load(path: &Path) -> Result<Tokens, TokenError> {
         let io = |error| TokenError::Io(path.to_owned(), error);
-        let about = fs::metadata(path).map_err(io)?;
+        let content = |what: &str| TokenError::Content(path.to_owned(), what.into());
+        // Opening a pipe would wait for a writer: what it is, is looked at first, and again at what was opened.
+        if !fs::metadata(path).map_err(io)?.is_file() {
+            return Err(content("it is not a plain file"));
+        }
+        let file = File::open(path).map_err(io)?;
+        let about = file.metadata().map_err(io)?;
         if about.mode() & 0o077 != 0 {
             return Err(TokenError::Exposed(path.to_owned()));
         }
-        let text = fs::read_to_string(path).map_err(io)?;
+        let mut text = String::new();
+        file.take(FILE_MAX).read_to_string(&mut text).map_err(io)?;
         // The parser's own words could quote a token: only the place is told.
-        let content = |what: &str| TokenError::Content(path.to_owned(), what.into());
         let kept: Kept = toml_edit::de::from_str(&text).map_err(|_| content("it is not understood"))?;
         let tokens = Tokens {
             view: kept.view,
@@ -78,6 +87,14 @@ impl Tokens {
         let all = [&tokens.view, &tokens.kill, &tokens.rearm];
         if all.iter().any(|token| token.expose_secret().len() < 16) {
             return Err(content("a token is too short"));
+        }
+        // A token that two roles share would give the lower one all that the higher one may.
+        let same = |a: &SecretString, b: &SecretString| a.expose_secret() == b.expose_secret();
+        if same(&tokens.view, &tokens.kill)
+            || same(&tokens.kill, &tokens.rearm)
+            || same(&tokens.view, &tokens.rearm)
+        {
+            return Err(content("two roles have the same token"));
         }
         Ok(tokens)
     }
@@ -96,23 +113,34 @@ impl Tokens {
                 .create(folder)
                 .map_err(io)?;
         }
-        let made = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path);
-        let mut file = match made {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Tokens::load(path),
-            Err(error) => return Err(io(error)),
-        };
+        if fs::symlink_metadata(path).is_ok() {
+            return Tokens::load(path);
+        }
+        let mut text = String::new();
         for role in ["view", "kill", "rearm"] {
             let mut bytes = [0u8; 24];
             rand::fill(&mut bytes).map_err(|_| TokenError::NoRandomness)?;
-            writeln!(file, "{role} = \"{}\"", hex::encode(bytes)).map_err(io)?;
+            text.push_str(&format!("{role} = \"{}\"\n", hex::encode(bytes)));
         }
-        file.sync_all().map_err(io)?;
-        Tokens::load(path)
+        // Written beside and then linked: it is there whole or not at all, and never put over one that is there.
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}.new", std::process::id()));
+        let made = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()
+            })
+            .and_then(|()| fs::hard_link(&beside, path));
+        let _ = fs::remove_file(&beside);
+        match made {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io(error)),
+            _ => Tokens::load(path),
+        }
     }
 
     /// The role of a presented token; `None` when it is none of ours. Takes the same time for every wrong one.
@@ -161,8 +189,19 @@ mod tests {
         }
         assert_eq!(made.role("wrong"), None);
         assert_eq!(made.role(""), None);
+        assert_eq!(
+            path.parent().unwrap().read_dir().unwrap().count(),
+            1,
+            "nothing is left beside"
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(Tokens::load(&path), Err(TokenError::Exposed(_))));
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(
+            matches!(Tokens::load_or_create(&link), Err(TokenError::Exposed(_))),
+            "a link leads to it"
+        );
     }
 
     #[test]
@@ -173,6 +212,7 @@ mod tests {
             "view = canary",
             "view = \"canary\"",
             "view = \"canary\"\nkill=\"x\"\nrearm=\"y\"",
+            "view = \"canary-0123456789\"\nkill = \"canary-0123456789\"\nrearm = \"0123456789abcdef\"",
         ] {
             fs::write(&path, text).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();

@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(limited.open.all().len(), 1, "what is closed is noted no more");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn se_08_a_connection_that_only_sends_is_cut_and_one_that_is_written_to_is_not() {
         let mut limited = limited(8, Duration::from_millis(150)).await;
         let (mut slow, mut served) = pair(&mut limited).await;
