@@ -3,20 +3,25 @@
 //! [`Guard::step`] folds an input into the book, moves the policies, plans what is missing and says what to do. The
 //! same inputs give the same decisions, for ever: no clock, no file, no randomness, no order of a hash map.
 
-use crate::book::{Book, TransferMemory};
-use crate::event::{Baseline, Command, Event, Input, KillAction, Link, Outcome};
-use crate::model::{ClientOrderId, Intent, Leg, Qty, Span, Symbol, Timestamp};
-use crate::policy::envelope::{Policy, PolicyState, RungState, Track, Transition, Trip};
-use crate::policy::{Action, Amount, Measured, Memory, Mode, PolicySet, Scope};
+mod command;
+mod decision;
+mod saved;
+
+pub use decision::{Decision, Note, Record, Save, Severity, State};
+pub use saved::{Saved, SavedPolicy, SavedTrip, Start};
+
+use crate::book::Book;
+use crate::event::{Event, Input, KillAction, Link, Outcome};
+use crate::model::{ClientOrderId, Intent, Qty, Span, Symbol, Timestamp};
+use crate::policy::envelope::{Policy, PolicyState, RungState, Transition};
+use crate::policy::{Action, Memory, Mode, PolicySet};
 use crate::response::demand::demands;
-use crate::response::{Demand, Driver, Flights, Kill, Needs, Planner};
-use std::collections::BTreeMap;
-use std::fmt;
+use crate::response::{Demand, Driver, Flights, Kill, Planner};
 
 /// Baselines that only drifted are saved at most this often; trips, kills and flights are saved at once.
 const SAVE_EVERY: Span = Span::from_secs(1);
-/// Kills that may stand at once: one for everything and one for each symbol that somebody cares about.
-const KILLS_MAX: usize = 256;
+/// While a balance moved untold, the list of transfers is read again after this.
+const TRANSFERS_AGAIN: Span = Span::from_ms(2_500);
 
 /// One account's guard.
 #[derive(Clone, Debug)]
@@ -34,156 +39,12 @@ pub struct Guard {
     saved: Option<(Timestamp, Drifting)>,
     is_changed: bool,
     was_deaf: bool,
+    transfers_asked: Timestamp,
     restored: Vec<(Intent, Qty)>,
 }
 
 /// The part of the saved state that changes without anything happening.
 type Drifting = Vec<Memory>;
-
-/// The state of an account, in the words of SPEC.md section 5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// The account is not completely read yet.
-    Starting,
-    /// Watching, nothing in force.
-    Armed,
-    /// Increasing orders are cancelled on sight.
-    Blocked,
-    /// A position is being cut.
-    Reducing,
-    /// Positions are being closed.
-    Flattening,
-    /// Held until an operator re-arms.
-    Latched,
-    /// No proof of life for too long.
-    Blind,
-    /// The venue refuses the key.
-    Powerless,
-}
-
-/// What one step decided.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Decision {
-    /// The time given to the step.
-    pub at: Timestamp,
-    /// What happened to policies and what is asked of the venue, a record for each cause.
-    pub records: Vec<Record>,
-    /// What is asked of the venue, in this order.
-    pub intents: Vec<Intent>,
-    /// What people should know, beyond the records.
-    pub notes: Vec<Note>,
-    /// What to read at once.
-    pub needs: Needs,
-    /// Orders whose outcome must be found out.
-    pub asks: Vec<(Symbol, ClientOrderId)>,
-    /// What must survive, when it changed.
-    pub save: Option<Save>,
-    /// The answer to a command: `Err` is a refusal.
-    pub answer: Option<Result<String, String>>,
-}
-
-/// State to keep.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Save {
-    /// The state.
-    pub saved: Saved,
-    /// It must be durable before a reduction of this decision goes out.
-    pub is_urgent: bool,
-}
-
-/// One cause and what it led to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Record {
-    /// The policy, or `kill`.
-    pub policy: String,
-    /// Scope of the measurement.
-    pub scope: String,
-    /// The rung's action.
-    pub rung: Option<&'static str>,
-    /// The policy's state.
-    pub state: &'static str,
-    /// The mode in which the rung runs.
-    pub mode: Mode,
-    /// The measurement.
-    pub value: Option<Amount>,
-    /// The rung's threshold.
-    pub threshold: Option<Amount>,
-    /// What was asked of the venue because of it.
-    pub orders: Vec<Intent>,
-    /// The arithmetic, in words.
-    pub why: String,
-}
-
-/// Something for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// How bad.
-    pub severity: Severity,
-    /// What.
-    pub text: String,
-}
-
-/// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// Look at it.
-    Warning,
-    /// Get up.
-    Critical,
-}
-
-/// What survives a restart.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Saved {
-    /// Memory and rungs in force, by policy id.
-    pub policies: BTreeMap<String, SavedPolicy>,
-    /// The kill switch.
-    pub kills: Vec<Kill>,
-    /// Orders sent so far, by episode and leg.
-    pub counters: Vec<(String, Leg, u32)>,
-    /// Reductions in the air: their orders, and what their legs held.
-    pub flights: Vec<(Intent, Qty)>,
-    /// Transfers that were counted.
-    pub transfers: TransferMemory,
-}
-
-/// A policy's part of it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SavedPolicy {
-    /// Marks and bases.
-    pub memory: Memory,
-    /// Rungs in force.
-    pub trips: Vec<SavedTrip>,
-}
-
-/// A rung in force.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SavedTrip {
-    /// Over what.
-    pub scope: Scope,
-    /// Which.
-    pub rung: usize,
-    /// What it does, in case the ladder was rewritten meanwhile.
-    pub level: u8,
-    /// Whether an operator must release it.
-    pub is_manual: bool,
-    /// The trip itself.
-    pub trip: Trip,
-}
-
-/// What a guard starts from.
-#[derive(Clone, Debug, Default)]
-pub enum Start {
-    /// The account was never guarded.
-    #[default]
-    Fresh,
-    /// It was, and this is how it was left.
-    Saved(Box<Saved>),
-    /// It was, and what was kept is gone or damaged: latched, and this is why.
-    Lost(String),
-}
 
 impl Guard {
     /// A guard for an account by its label. `blind_after` is when the account's state turns `blind`.
@@ -202,6 +63,7 @@ impl Guard {
             saved: None,
             is_changed: false,
             was_deaf: false,
+            transfers_asked: Timestamp::default(),
             restored: Vec::new(),
         };
         match start {
@@ -216,46 +78,6 @@ impl Guard {
             }),
         }
         guard
-    }
-
-    fn restore(&mut self, saved: Saved) {
-        self.kills = saved.kills;
-        self.book.restore_transfers(saved.transfers);
-        for (episode, leg, count) in saved.counters {
-            self.planner.restore(episode, leg, count);
-        }
-        self.restored = saved.flights;
-        for (id, kept) in saved.policies {
-            let policy = self.policies.iter_mut().find(|policy| policy.spec.id == id);
-            let Some(policy) = policy else {
-                for trip in kept.trips.iter().filter(|trip| trip.is_manual) {
-                    self.kills.push(orphaned(&id, trip));
-                }
-                continue;
-            };
-            policy.memory = kept.memory;
-            for kept in kept.trips {
-                let fits = policy
-                    .spec
-                    .ladder
-                    .get(kept.rung)
-                    .is_some_and(|r| r.action.level() == kept.level);
-                if !fits {
-                    if kept.is_manual {
-                        self.kills.push(orphaned(&id, &kept));
-                    }
-                    continue;
-                }
-                let count = policy.spec.ladder.len();
-                let track = policy.tracks.entry(kept.scope).or_insert_with(|| Track {
-                    rungs: vec![RungState::Clear; count],
-                    measured: Measured::Unknown(crate::book::Missing::Snapshot),
-                });
-                if let Some(rung) = track.rungs.get_mut(kept.rung) {
-                    *rung = RungState::Tripped(kept.trip);
-                }
-            }
-        }
     }
 
     /// Told everything, touches nothing. `now` never runs backwards: an earlier time counts as the last one.
@@ -354,132 +176,6 @@ impl Guard {
             }
             Outcome::Accepted(_) | Outcome::Done | Outcome::Suppressed => {}
         }
-    }
-
-    fn command(&mut self, now: Timestamp, command: &Command, decision: &mut Decision) {
-        match command {
-            Command::Kill {
-                action,
-                symbol,
-                reason,
-            } => {
-                decision.answer = Some(self.kill(now, *action, symbol.clone(), reason));
-            }
-            Command::Rearm { baseline } => {
-                let answer = self.rearm(*baseline);
-                let severity = if answer.is_ok() {
-                    Severity::Info
-                } else {
-                    Severity::Warning
-                };
-                let text = answer
-                    .clone()
-                    .unwrap_or_else(|refusal| format!("re-arm refused: {refusal}"));
-                decision.note(severity, text);
-                decision.answer = Some(answer);
-            }
-            Command::KillFile(present) => {
-                if *present && !self.kill_file {
-                    let answer = self.kill(now, KillAction::Flatten, None, "the KILL file is there");
-                    decision.answer = Some(answer);
-                }
-                self.kill_file = *present;
-            }
-        }
-    }
-
-    /// The kill switch: idempotent, and only ever harder.
-    fn kill(
-        &mut self,
-        now: Timestamp,
-        action: KillAction,
-        symbol: Option<Symbol>,
-        reason: &str,
-    ) -> Result<String, String> {
-        let place = symbol
-            .as_ref()
-            .map_or("everything".into(), |symbol| format!("{symbol}"));
-        let done = match action {
-            KillAction::Block => format!("entries are blocked in {place} until re-arm"),
-            KillAction::Flatten => format!("closing {place}; it stays closed until re-arm"),
-        };
-        if let Some(kill) = self.kills.iter_mut().find(|kill| kill.symbol == symbol) {
-            if kill.action >= action {
-                return Ok(format!("already in force: {done}"));
-            }
-            *kill = Kill {
-                action,
-                symbol,
-                reason: reason.into(),
-                since: now,
-                fulfilled: false,
-            };
-            return Ok(done);
-        }
-        if self.kills.len() >= KILLS_MAX {
-            return Err(format!(
-                "{KILLS_MAX} kills stand already; kill the whole account instead"
-            ));
-        }
-        self.kills.push(Kill {
-            action,
-            symbol,
-            reason: reason.into(),
-            since: now,
-            fulfilled: false,
-        });
-        Ok(done)
-    }
-
-    /// Releases kills and manual latches, unless what caused them still stands (POLICIES.md d.4).
-    fn rearm(&mut self, baseline: Baseline) -> Result<String, String> {
-        if self.kill_file {
-            return Err("the KILL file is still in the state directory; remove it first".into());
-        }
-        if baseline == Baseline::Rebase && self.book.trusted_equity().is_err() {
-            return Err("the baseline cannot be set anew: the present equity is not known".into());
-        }
-        for policy in &self.policies {
-            let Some((rung, scope)) = policy.stands() else {
-                continue;
-            };
-            let can_rebase = matches!(
-                policy.spec.kind,
-                crate::policy::Kind::Drawdown(_) | crate::policy::Kind::PeriodLoss(_)
-            );
-            if baseline == Baseline::Keep || !can_rebase {
-                let at = policy.spec.ladder.get(rung).and_then(|rung| rung.at);
-                let limit = at.map_or("its event".into(), |at| at.to_string());
-                let numbers = policy.explain(&self.book, scope);
-                let hint = if can_rebase {
-                    "; `--baseline rebase` would count anew from here"
-                } else {
-                    ""
-                };
-                return Err(format!(
-                    "policy {} still stands beyond {limit}: {numbers}{hint}",
-                    policy.spec.id
-                ));
-            }
-        }
-        let kills = self.kills.len();
-        self.kills.clear();
-        for policy in &mut self.policies {
-            policy.release();
-            if baseline == Baseline::Rebase {
-                policy.rebase(&self.book);
-            }
-        }
-        let equity = self
-            .book
-            .equity()
-            .map_or("unknown".into(), |equity| Amount::Money(equity).to_string());
-        Ok(match baseline {
-            Baseline::Keep => format!("re-armed; {kills} kill(s) released, baselines kept"),
-            Baseline::Rebase => {
-                format!("re-armed; {kills} kill(s) released, baselines set to the present equity {equity}")
-            }
-        })
     }
 
     /// Moves the policies and records what changed.
@@ -596,6 +292,7 @@ impl Guard {
                 "kill".to_owned()
             }
             Driver::Rung { policy, scope, rung } => {
+                self.is_changed = true;
                 let Some(policy) = self.policies.get_mut(*policy) else {
                     return;
                 };
@@ -614,7 +311,12 @@ impl Guard {
 
     /// What follows from the state as a whole: a deaf stream, transfers to read, a change of state.
     fn look_around(&mut self, decision: &mut Decision) {
-        decision.needs.transfers |= self.book.wants_transfers();
+        // The list of transfers weighs 30: it is asked for at once, and then now and then until it explains the move.
+        let now = self.book.now();
+        if self.book.wants_transfers() && now.since(self.transfers_asked) >= TRANSFERS_AGAIN {
+            self.transfers_asked = now;
+            decision.needs.transfers = true;
+        }
         let deaf = self.book.link().is_deaf();
         if deaf && !self.was_deaf {
             decision.needs.reconnect = true;
@@ -662,52 +364,6 @@ impl Guard {
         }
     }
 
-    /// What would survive a restart now.
-    pub fn saved_state(&self) -> Saved {
-        let mut policies = BTreeMap::new();
-        for policy in &self.policies {
-            let mut trips = Vec::new();
-            for (scope, track) in &policy.tracks {
-                for (index, (state, rung)) in track.rungs.iter().zip(&policy.spec.ladder).enumerate() {
-                    if let RungState::Tripped(trip) = state {
-                        trips.push(SavedTrip {
-                            scope: scope.clone(),
-                            rung: index,
-                            level: rung.action.level(),
-                            is_manual: policy.latch(rung) == crate::policy::Latch::Manual,
-                            trip: trip.clone(),
-                        });
-                    }
-                }
-            }
-            policies.insert(
-                policy.spec.id.clone(),
-                SavedPolicy {
-                    memory: policy.memory.clone(),
-                    trips,
-                },
-            );
-        }
-        let counters = self
-            .planner
-            .counters()
-            .map(|((episode, leg), count)| (episode.clone(), leg.clone(), *count))
-            .collect();
-        let flights = self
-            .flights
-            .reductions()
-            .filter(|(_, flight)| !matches!(flight.phase, crate::response::Phase::Suppressed));
-        Saved {
-            policies,
-            kills: self.kills.clone(),
-            counters,
-            flights: flights
-                .map(|(_, flight)| (flight.intent.clone(), flight.before))
-                .collect(),
-            transfers: self.book.transfer_memory().clone(),
-        }
-    }
-
     /// When it wants to be woken with a [`Input::Tick`].
     pub fn deadline(&self) -> Option<Timestamp> {
         let now = self.book.now();
@@ -717,7 +373,12 @@ impl Guard {
             .filter_map(|policy| policy.deadline(&self.book));
         let link = self.book.link();
         let blind = link.counted_from().map(|from| from.after(self.blind_after));
+        let again = self
+            .book
+            .wants_transfers()
+            .then(|| self.transfers_asked.after(TRANSFERS_AGAIN));
         let own = [
+            again,
             self.flights.deadline(now),
             blind,
             link.deaf_at(),
@@ -812,21 +473,6 @@ fn ask_for(intent: &Intent) -> Option<(Symbol, ClientOrderId)> {
     }
 }
 
-/// A manual latch whose rung no longer exists stays as a kill of the same strength: an edit is no re-arm.
-fn orphaned(id: &str, kept: &SavedTrip) -> Kill {
-    Kill {
-        action: if kept.level >= Action::Flatten.level() {
-            KillAction::Flatten
-        } else {
-            KillAction::Block
-        },
-        symbol: None,
-        reason: format!("policy {id} latched, and its rung is no longer in the policy file"),
-        since: kept.trip.since,
-        fulfilled: kept.trip.fulfilled,
-    }
-}
-
 fn record(policy: &Policy, book: &Book, transition: &Transition) -> Record {
     let rung = transition.rung.and_then(|index| policy.spec.ladder.get(index));
     let why = match &transition.state {
@@ -843,61 +489,5 @@ fn record(policy: &Policy, book: &Book, transition: &Transition) -> Record {
         threshold: rung.and_then(|rung| rung.at),
         orders: Vec::new(),
         why,
-    }
-}
-
-impl Record {
-    fn empty(rung: &'static str) -> Record {
-        Record {
-            policy: "unknown".into(),
-            scope: String::new(),
-            rung: Some(rung),
-            state: "tripped",
-            mode: Mode::Enforce,
-            value: None,
-            threshold: None,
-            orders: Vec::new(),
-            why: String::new(),
-        }
-    }
-}
-
-impl Decision {
-    fn note(&mut self, severity: Severity, text: String) {
-        self.notes.push(Note { severity, text });
-    }
-}
-
-impl State {
-    /// The graver of two states that demands lead to.
-    fn graver(self, other: State) -> State {
-        let rank = |state: State| match state {
-            State::Flattening => 4,
-            State::Reducing => 3,
-            State::Latched => 2,
-            State::Blocked => 1,
-            _ => 0,
-        };
-        if rank(other) > rank(self) { other } else { self }
-    }
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            State::Starting => "starting",
-            State::Armed => "armed",
-            State::Blocked => "blocked",
-            State::Reducing => "reducing",
-            State::Flattening => "flattening",
-            State::Latched => "latched",
-            State::Blind => "blind",
-            State::Powerless => "powerless",
-        }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
     }
 }

@@ -29,6 +29,9 @@ impl Book {
         if !self.is_ready() {
             return Err(Missing::Snapshot);
         }
+        if !self.is_fresh() {
+            return Err(Missing::StaleHoldings);
+        }
         let mut total = Money::ZERO;
         for (asset, purse) in &self.purses {
             total += self.value_of(asset, purse.balance.wallet)?;
@@ -38,7 +41,7 @@ impl Book {
 
     /// Equity that loss policies may judge: known, and every move of a balance explained.
     pub fn trusted_equity(&self) -> Result<Money, Missing> {
-        if self.transfers_due {
+        if self.wants_transfers() {
             return Err(Missing::Transfers);
         }
         if self.unclassified {

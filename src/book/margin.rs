@@ -87,6 +87,9 @@ impl Book {
         if !self.is_ready() {
             return Err(Missing::Snapshot);
         }
+        if !self.is_fresh() {
+            return Err(Missing::StaleHoldings);
+        }
         let mut maintenance = Money::ZERO;
         let mut balance = self.bucket_wallet(bucket)?;
         for (leg, position) in self.in_bucket(bucket) {

@@ -32,6 +32,9 @@ const READ_LAG: Span = Span::from_secs(5);
 const MARK_AGE_MAX: Span = Span::from_secs(10);
 /// Holdings older than this are no ground for closing anything (POLICIES.md d.6).
 const HOLDINGS_AGE_MAX: Span = Span::from_secs(30);
+/// A balance that moved untold may be judged this long after, when the list of transfers still has nothing for it: it
+/// was a fill or a fee then. The list lags behind the balance by seconds.
+const EXPLAIN_WITHIN: Span = Span::from_secs(5);
 /// Symbols that may have mark prices kept; more than any venue lists.
 const MARKS_MAX: usize = 4_096;
 
@@ -52,6 +55,8 @@ pub enum Missing {
     Instrument(Symbol),
     /// No maintenance tiers for a held contract.
     Tiers(Symbol),
+    /// Balances and positions are too old to judge by.
+    StaleHoldings,
     /// A balance moved without the stream saying why, and transfers were not read since.
     Transfers,
     /// A balance moved for a reason that is not known to be profit or flow.
@@ -97,7 +102,9 @@ pub struct Book {
     orders: Orders,
     link: link::LinkState,
     transfers: TransferMemory,
-    transfers_due: bool,
+    transfers_due: Option<Timestamp>,
+    /// What balances moved by untold, less what the list explained since, in [`CURRENCY`].
+    unexplained: Money,
     holdings_read: Option<Timestamp>,
     calls: BTreeMap<Bucket, Timestamp>,
     flow: Option<Money>,
@@ -149,14 +156,7 @@ impl Book {
                     .extend(indexes.iter().map(|index| (index.asset.clone(), index.clone())));
             }
             Event::Transfers(transfers) => {
-                // A listed transfer counts once the balance has moved by it; the stream or the next digest brings that,
-                // and asks for the list again. Counted before, it would turn the move itself into a loss.
-                if self.transfers_due || self.transfers.horizon.is_none() {
-                    for (asset, amount) in self.transfers.read(now, transfers) {
-                        self.add_flow(&asset, amount);
-                    }
-                    self.transfers_due = false;
-                }
+                self.transfers_read(now, transfers);
             }
             Event::ReadFailed(_) => self.failed_reads = self.failed_reads.saturating_add(1),
             Event::Unknown(_) => self.unknown_events = self.unknown_events.saturating_add(1),
@@ -223,6 +223,7 @@ impl Book {
     /// A reading of everything: the digest. It proves life when it agrees with what the stream said.
     fn holdings(&mut self, read: &Holdings) {
         let mut agrees = true;
+        let mut untold = Money::ZERO;
         for (asset, balance) in &read.balances {
             let known = self.purses.get(asset);
             if known.is_some_and(|purse| self.is_late(purse.balance.at, purse.touched, balance.at)) {
@@ -230,8 +231,13 @@ impl Book {
             }
             let moved = known.is_none_or(|purse| purse.balance.wallet != balance.wallet);
             if moved && (known.is_some() || !balance.wallet.is_zero()) {
-                self.transfers_due = true;
+                self.transfers_due.get_or_insert(self.now);
                 agrees &= known.is_none();
+                let before = known.map_or(Money::ZERO, |purse| purse.balance.wallet);
+                let moved = self
+                    .value_of(asset, balance.wallet - before)
+                    .unwrap_or(Money::ZERO);
+                untold += moved;
             }
             let touched = known.map_or(Timestamp::default(), |purse| purse.touched);
             self.purses.insert(
@@ -242,6 +248,14 @@ impl Book {
                 },
             );
         }
+        for (asset, purse) in &mut self.purses {
+            let listed = read.balances.iter().any(|(known, _)| known == asset);
+            if !listed && !purse.balance.wallet.is_zero() && self.now.since(purse.touched) > READ_LAG {
+                agrees = false;
+                self.transfers_due.get_or_insert(self.now);
+                (purse.balance.wallet, purse.balance.cross_wallet) = (Money::ZERO, Money::ZERO);
+            }
+        }
         let mut present: BTreeMap<&Leg, &Position> = BTreeMap::new();
         for (leg, position) in &read.positions {
             present.insert(leg, position);
@@ -250,8 +264,8 @@ impl Book {
             if present.contains_key(leg) || held.position.amount.is_zero() {
                 continue;
             }
-            agrees = false;
             if self.now.since(held.touched) > READ_LAG {
+                agrees = false;
                 held.position.amount = Qty::ZERO;
                 held.position.entry = None;
                 held.position.isolated_wallet = Money::ZERO;
@@ -261,13 +275,14 @@ impl Book {
             let known = self.held.get(leg);
             let amount_known = known.map_or(Qty::ZERO, |held| held.position.amount);
             let first = self.holdings_read.is_none();
-            if amount_known != position.amount && !first {
-                agrees = false;
-            }
             if known.is_some_and(|held| self.is_late(held.position.at, held.touched, position.at)) {
                 continue;
             }
-            let margin = position.margin.or(known.and_then(|held| held.position.margin));
+            if amount_known != position.amount && !first {
+                agrees = false;
+            }
+            // A position that the reading shows without an isolated wallet stands on the cross balance.
+            let margin = position.margin.or(Some(MarginType::Cross));
             let touched = known.map_or(Timestamp::default(), |held| held.touched);
             let position = Position {
                 margin,
@@ -276,8 +291,14 @@ impl Book {
             self.held.insert(leg.clone(), Held { position, touched });
         }
         for mark in &read.marks {
-            self.mark(mark.symbol.clone(), mark.price, mark.at);
+            // Dated by our clock, not the venue's: it must not outrank what the stream says next.
+            let known = self
+                .marks
+                .get(&mark.symbol)
+                .map_or(Timestamp::default(), |known| known.at);
+            self.mark(mark.symbol.clone(), mark.price, known);
         }
+        self.unexplained += untold;
         self.holdings_read = Some(self.now);
         if !agrees {
             self.mismatches = self.mismatches.saturating_add(1);
@@ -294,6 +315,28 @@ impl Book {
             read < known
         } else {
             self.now.since(touched) <= READ_LAG
+        }
+    }
+
+    /// Transfers were listed. What the stream told already counts no more. What it did not tell counts once a balance
+    /// has moved by it: counted before, it would turn the move itself into a loss.
+    fn transfers_read(&mut self, now: Timestamp, transfers: &[crate::event::Transfer]) {
+        let Some(due) = self.transfers_due else {
+            return self.transfers.reconcile(now, transfers);
+        };
+        let is_first = self.transfers.horizon.is_none();
+        let fresh = self.transfers.read(now, transfers);
+        let moved = self.unexplained;
+        for (asset, amount) in &fresh {
+            self.add_flow(asset, *amount);
+            self.unexplained = self.unexplained - self.value_of(asset, *amount).unwrap_or(Money::ZERO);
+        }
+        // Within a twentieth: what else moved the balance meanwhile is fees and funding.
+        let is_explained =
+            !fresh.is_empty() && self.unexplained.abs() <= moved.abs().share(crate::model::Ratio::bps(500));
+        if is_first || is_explained || now.since(due) >= EXPLAIN_WITHIN {
+            self.transfers_due = None;
+            self.unexplained = Money::ZERO;
         }
     }
 
@@ -376,7 +419,7 @@ impl Book {
 
     /// What must be read again before equity can be trusted.
     pub fn wants_transfers(&self) -> bool {
-        self.transfers_due
+        self.transfers_due.is_some()
     }
 
     /// One-way or hedge, when known.
@@ -447,7 +490,7 @@ impl Book {
 
     /// An order is known to be over, from the answer to a cancel.
     pub fn forget_order(&mut self, id: &crate::model::OrderId) {
-        self.orders.forget(id);
+        self.orders.forget(self.now, id);
     }
 
     /// The private stream and its proofs of life.
@@ -508,6 +551,7 @@ impl fmt::Display for Missing {
             Missing::Index(asset) => write!(f, "no price for the asset {asset}"),
             Missing::Instrument(symbol) => write!(f, "no contract rules for {symbol}"),
             Missing::Tiers(symbol) => write!(f, "no maintenance tiers for {symbol}"),
+            Missing::StaleHoldings => f.write_str("balances and positions are too old to judge by"),
             Missing::Transfers => f.write_str("a balance moved and transfers were not read since"),
             Missing::Unclassified => f.write_str("a balance moved for a reason that is not known"),
             Missing::NoEquity => f.write_str("no positive equity seen yet"),

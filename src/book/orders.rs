@@ -14,7 +14,7 @@ const ENDED_MAX: usize = 2_048;
 #[derive(Clone, Debug, Default)]
 pub struct Orders {
     open: BTreeMap<OrderId, Tracked>,
-    ended: VecDeque<OrderId>,
+    ended: VecDeque<(OrderId, Timestamp)>,
     read_regular: Option<Timestamp>,
     read_conditional: Option<Timestamp>,
 }
@@ -28,11 +28,11 @@ struct Tracked {
 impl Orders {
     /// An event about one order.
     pub(super) fn update(&mut self, now: Timestamp, order: &Order) {
-        if self.ended.contains(&order.id) {
+        if self.ended.iter().any(|(id, _)| *id == order.id) {
             return;
         }
         if order.status.is_terminal() {
-            self.forget(&order.id);
+            self.forget(now, &order.id);
             return;
         }
         let older = self.open.get(&order.id).is_some_and(|known| {
@@ -58,6 +58,9 @@ impl Orders {
         self.open.retain(|id, tracked| {
             id.store != store || listed.contains_key(id) || now.since(tracked.touched) <= READ_LAG
         });
+        // What a reading still lists long after it was said to be over is alive: it was said in error (OR-20).
+        self.ended
+            .retain(|(id, at)| !listed.contains_key(id) || now.since(*at) <= READ_LAG);
         for order in listed.into_values() {
             let touched = self
                 .open
@@ -72,13 +75,13 @@ impl Orders {
     }
 
     /// An order is over.
-    pub(super) fn forget(&mut self, id: &OrderId) {
+    pub(super) fn forget(&mut self, now: Timestamp, id: &OrderId) {
         self.open.remove(id);
-        if !self.ended.contains(id) {
+        if !self.ended.iter().any(|(known, _)| known == id) {
             if self.ended.len() >= ENDED_MAX {
                 self.ended.pop_front();
             }
-            self.ended.push_back(id.clone());
+            self.ended.push_back((id.clone(), now));
         }
     }
 

@@ -6,8 +6,10 @@ use std::collections::VecDeque;
 
 /// How far apart the two tellings of one transfer may be dated.
 const SAME_WITHIN: Span = Span::from_secs(60);
-/// Tellings remembered on each side; a day's worth of transfers by the busiest sweeper.
-const KEPT_MAX: usize = 256;
+/// Tellings of the stream that wait for the list; it is read at least hourly.
+const STREAMED_MAX: usize = 4_096;
+/// Listed transfers remembered by their ids; when one is forgotten, everything up to its time counts as known.
+const SEEN_MAX: usize = 1_024;
 
 /// One telling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +27,12 @@ pub struct Telling {
 pub struct TransferMemory {
     /// Transfers up to here are in the baseline or were counted; `None` before the first reading.
     pub horizon: Option<Timestamp>,
-    /// Told by the stream, not yet by the history.
+    /// Told by the stream, not yet by the list.
     pub streamed: VecDeque<Telling>,
-    /// Told by the history, not yet by the stream.
+    /// Told by the list, not yet by the stream.
     pub listed: VecDeque<Telling>,
+    /// Listed and dealt with, by id: the list does not come in order.
+    pub seen: VecDeque<(i64, Timestamp)>,
 }
 
 impl TransferMemory {
@@ -46,28 +50,61 @@ impl TransferMemory {
         true
     }
 
-    /// The history was read; gives what counts now. The first reading only sets the horizon: what came before is
-    /// part of the first equity.
+    /// The list was read, and balances moved untold; gives what counts now. The first reading only sets the horizon:
+    /// what came before is part of the first equity.
     pub(super) fn read(&mut self, now: Timestamp, transfers: &[Transfer]) -> Vec<(Asset, Money)> {
-        let newest = transfers.iter().map(|transfer| transfer.at).max();
-        let Some(horizon) = self.horizon else {
-            self.horizon = Some(newest.unwrap_or(Timestamp::default()).max(now));
-            return Vec::new();
-        };
+        self.reconcile(now, transfers);
         let mut fresh = Vec::new();
-        for transfer in transfers.iter().filter(|transfer| transfer.at > horizon) {
+        for transfer in self.unknown(transfers) {
             let told = Telling {
                 asset: transfer.asset.clone(),
                 amount: transfer.amount,
                 at: transfer.at,
             };
-            if !take(&mut self.streamed, &told) {
-                fresh.push((told.asset.clone(), told.amount));
-                keep(&mut self.listed, told);
+            fresh.push((told.asset.clone(), told.amount));
+            keep(&mut self.listed, told);
+            self.see(&transfer);
+        }
+        fresh
+    }
+
+    /// Ticks off what the stream told already.
+    pub(super) fn reconcile(&mut self, now: Timestamp, transfers: &[Transfer]) {
+        if self.horizon.is_none() {
+            let newest = transfers.iter().map(|transfer| transfer.at).max();
+            self.horizon = Some(newest.unwrap_or_default().max(now));
+            return;
+        }
+        for transfer in self.unknown(transfers) {
+            let told = Telling {
+                asset: transfer.asset.clone(),
+                amount: transfer.amount,
+                at: transfer.at,
+            };
+            if take(&mut self.streamed, &told) {
+                self.see(&transfer);
             }
         }
-        self.horizon = newest.map_or(Some(horizon), |newest| Some(newest.max(horizon)));
-        fresh
+    }
+
+    fn unknown(&self, transfers: &[Transfer]) -> Vec<Transfer> {
+        let is_new = |transfer: &&Transfer| {
+            self.horizon.is_some_and(|horizon| transfer.at > horizon)
+                && !self
+                    .seen
+                    .iter()
+                    .any(|(id, at)| *id == transfer.id && *at == transfer.at)
+        };
+        transfers.iter().filter(is_new).cloned().collect()
+    }
+
+    fn see(&mut self, transfer: &Transfer) {
+        if self.seen.len() >= SEEN_MAX
+            && let Some((_, forgotten)) = self.seen.pop_front()
+        {
+            self.horizon = self.horizon.max(Some(forgotten));
+        }
+        self.seen.push_back((transfer.id, transfer.at));
     }
 }
 
@@ -84,7 +121,7 @@ fn take(tellings: &mut VecDeque<Telling>, told: &Telling) -> bool {
 }
 
 fn keep(tellings: &mut VecDeque<Telling>, told: Telling) {
-    if tellings.len() >= KEPT_MAX {
+    if tellings.len() >= STREAMED_MAX {
         tellings.pop_front();
     }
     tellings.push_back(told);

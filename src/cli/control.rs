@@ -2,7 +2,8 @@
 
 use super::{accounts, fail};
 use crate::config::Overrides;
-use crate::serve::{Role, Status, TokenError, Tokens};
+use crate::serve::auth::TokenError;
+use crate::serve::{Role, Status, Tokens};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -41,12 +42,11 @@ impl Desk {
             _ => configured(place.config.as_deref())?,
         };
         let tokens = Tokens::load(&token_file).map_err(|error| match error {
-            TokenError::Exposed(_) => fail(3, error),
-            TokenError::Io(..) => {
+            TokenError::Refused { .. } => fail(error.exit_code(), error),
+            TokenError::Io { .. } => {
                 let hint = "the guard makes this file at its first start; is it running, as this user?";
-                fail(2, format!("{error}\n  hint: {hint}"))
+                fail(error.exit_code(), format!("{error}\n  hint: {hint}"))
             }
-            _ => fail(2, error),
         })?;
         Desk::at(url, tokens)
     }
@@ -60,7 +60,7 @@ impl Desk {
 
     /// The state of every account.
     pub async fn status(&self) -> Result<Status, i32> {
-        let token = self.tokens.token(Role::View).expose_secret();
+        let token = self.tokens.of(Role::View).expose_secret();
         let asked = self
             .http
             .get(format!("{}/api/v1/status", self.url))
@@ -81,7 +81,7 @@ impl Desk {
 
     /// Gives a command: done is printed, refused is printed with exit code 1.
     pub async fn command(&self, role: Role, path: &str, body: &Value) -> i32 {
-        let token = self.tokens.token(role).expose_secret();
+        let token = self.tokens.of(role).expose_secret();
         let asked = self
             .http
             .post(format!("{}{path}", self.url))

@@ -119,8 +119,8 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
         tokio::select! {
             item = received.recv() => {
                 let Some(item) = item else { break };
-                if let Some(watch) = watcher.take(&item) {
-                    let _ = wants.try_send(Want::Watch(watch));
+                for want in watcher.take(&item) {
+                    let _ = wants.try_send(want);
                 }
                 let at = item.at;
                 tape.write(&Entry::Received(item), at);
@@ -150,19 +150,24 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn take(&mut self, received: &crate::venue::Received) -> Option<BTreeSet<crate::model::Symbol>> {
+    fn take(&mut self, received: &crate::venue::Received) -> Vec<Want> {
+        let mut wants = Vec::new();
         for input in self.session.take(received) {
             if let Input::Venue(event) = &input
                 && !matches!(event, Event::Marks(_))
             {
                 self.book.apply(received.at, event);
+                // A guard would read the transfers again at once; without them a replay could not trust the equity.
+                if self.book.wants_transfers() && !matches!(event, Event::Transfers(_)) {
+                    wants.push(Want::Transfers);
+                }
             }
         }
         let watched = self.book.watched();
-        if watched == self.watched {
-            return None;
+        if watched != self.watched {
+            self.watched.clone_from(&watched);
+            wants.push(Want::Watch(watched));
         }
-        self.watched.clone_from(&watched);
-        Some(watched)
+        wants
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::sim::Scenario;
 use crate::sim::server::{Server, serve};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -49,14 +49,14 @@ pub async fn run(args: Args, clock: fn() -> i64) -> i32 {
     if let Err(error) = tokio::signal::ctrl_c().await {
         anstream::eprintln!("error: Ctrl-C cannot be heard: {error}");
     }
-    let report = serde_json::to_value(server.report().await).unwrap_or_default();
+    let report = server.report().await;
     server.stop().await;
     anstream::println!(
         "{}",
         if args.json {
-            report.to_string()
+            serde_json::to_string(&report).unwrap_or_default()
         } else {
-            summary(&report)
+            format!("What happened:\n{}", report.summary())
         }
     );
     0
@@ -115,39 +115,6 @@ fn curl(rest: &str, key: &str, secret: &str) -> String {
   curl -s -H 'X-MBX-APIKEY: {key}' "{rest}/fapi/v3/account?$query&signature=$signature"
 "#
     )
-}
-
-/// The report in words. Lists are counted, small values are shown; what a report lacks is left out.
-fn summary(report: &Value) -> String {
-    let mut lines = vec!["What happened:".to_owned()];
-    for (field, label) in [
-        ("positions", "positions"),
-        ("orders_by", "orders"),
-        ("liquidations", "liquidations"),
-        ("margin_calls", "margin calls"),
-        ("violations", "violations"),
-    ] {
-        if let Some(value) = report.get(field) {
-            lines.push(format!("  {label:<13} {}", words(value)));
-        }
-    }
-    lines.join("\n")
-}
-
-fn words(value: &Value) -> String {
-    match value {
-        Value::Null => "none".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) if items.is_empty() => "none".to_owned(),
-        Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join("; "),
-        Value::Object(fields) if fields.is_empty() => "none".to_owned(),
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| format!("{name} {}", words(value)))
-            .collect::<Vec<_>>()
-            .join(", "),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -213,21 +180,5 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}");
         }
-    }
-
-    #[test]
-    fn a_report_is_summed_up_in_words() {
-        let report = json!({
-            "positions": [{"symbol": "BTCUSDT", "qty": "0.5"}],
-            "orders_by": {"guard": 3, "bot": 7},
-            "liquidations": 0,
-            "violations": [],
-        });
-        let expected = "What happened:
-  positions     qty 0.5, symbol BTCUSDT
-  orders        bot 7, guard 3
-  liquidations  0
-  violations    none";
-        assert_eq!(summary(&report), expected);
     }
 }

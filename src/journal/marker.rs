@@ -1,117 +1,83 @@
-//! The marker beside the database: that the account was guarded, and how far its rows went.
+//! The marker of an account: that it was guarded before, and how far its journal had come.
 //!
-//! It is what tells a first start from a database that went missing, and a newest row from an older copy put back. It
-//! may lag behind the rows; it is never ahead of them.
+//! It lies beside the database and is no part of it, so that a database which vanished or was put back from an older
+//! copy is noticed (PR-08, PR-09).
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use super::table::{Hash, Row};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
 
-/// A number and a sentence.
-const FILE_MAX: u64 = 4096;
+/// The marker is one line; more is another file.
+const FILE_MAX: u64 = 256;
 
-/// What the marker says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Marker {
-    /// The account was never guarded.
-    Absent,
-    /// It was, and rows went up to this number; 0 when nothing was saved yet.
-    At(i64),
-    /// Its state was found lost, and nothing was saved since: the number that rows went up to before, and why.
-    Lost(i64, String),
-    /// It was guarded, and the marker does not say more.
-    Unreadable,
+/// What the marker says: the newest row when it was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Marker {
+    /// Number of the newest row; 0 when there was none.
+    pub number: i64,
+    /// Its hash.
+    pub hash: Hash,
 }
 
 impl Marker {
-    /// The highest number known to have been used.
-    pub(super) fn number(&self) -> i64 {
-        match self {
-            Marker::At(number) | Marker::Lost(number, _) => *number,
-            Marker::Absent | Marker::Unreadable => 0,
+    /// The marker for a newest row.
+    pub fn of(row: &Row) -> Marker {
+        Marker {
+            number: row.number,
+            hash: row.hash,
         }
     }
 
-    /// Reads the marker.
-    pub(super) fn read(path: &Path) -> Marker {
-        let mut text = String::new();
-        match File::open(path).and_then(|file| file.take(FILE_MAX).read_to_string(&mut text)) {
-            Ok(_) => Marker::parse(&text).unwrap_or(Marker::Unreadable),
-            Err(error) if error.kind() == ErrorKind::NotFound => Marker::Absent,
-            Err(_) => Marker::Unreadable,
-        }
-    }
-
-    fn parse(text: &str) -> Option<Marker> {
-        let line = text.strip_suffix('\n')?;
-        let number = |text: &str| text.parse().ok().filter(|number| 0 <= *number);
-        match line.strip_prefix("lost ") {
-            None => number(line).map(Marker::At),
-            Some(rest) => {
-                let (first, why) = rest.split_once(' ')?;
-                Some(Marker::Lost(number(first)?, why.to_owned()))
-            }
-        }
-    }
-
-    /// Writes the marker beside and renames it, so that it is never half there.
-    pub(super) fn write(&self, path: &Path) -> std::io::Result<()> {
-        let text = match self {
-            Marker::Absent | Marker::Unreadable => return Ok(()),
-            Marker::At(number) => format!("{number}\n"),
-            Marker::Lost(number, why) => {
-                let why: String = why
-                    .chars()
-                    .map(|c| if c.is_control() { ' ' } else { c })
-                    .take(500)
-                    .collect();
-                format!("lost {number} {why}\n")
-            }
+    /// Reads it; `Ok(None)` only when there is proof that there is none.
+    ///
+    /// # Errors
+    ///
+    /// In words, when it is there and cannot be read.
+    pub fn read(path: &Path) -> Result<Option<Marker>, String> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
         };
-        let beside = path.with_extension("guarded.new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(text.as_bytes())?;
+        let mut text = String::new();
+        file.take(FILE_MAX)
+            .read_to_string(&mut text)
+            .map_err(|error| error.to_string())?;
+        let unreadable = || "it is not a marker".to_owned();
+        let (number, hash) = text.trim_end().split_once(' ').ok_or_else(unreadable)?;
+        let number: i64 = number.parse().map_err(|_| unreadable())?;
+        let mut bytes: Hash = [0; 32];
+        hex::decode_to_slice(hash, &mut bytes).map_err(|_| unreadable())?;
+        Ok(Some(Marker { number, hash: bytes }))
+    }
+
+    /// Writes it durably: a new file takes the place of the old one.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let mut fresh = path.as_os_str().to_owned();
+        fresh.push(".new");
+        let fresh = PathBuf::from(fresh);
+        let mut file = private().write(true).create(true).truncate(true).open(&fresh)?;
+        file.write_all(format!("{} {}\n", self.number, hex::encode(self.hash)).as_bytes())?;
         file.sync_all()?;
-        fs::rename(&beside, path)?;
-        // The new name is durable once the directory is.
-        match path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        std::fs::rename(&fresh, path)?;
+        sync_folder(path)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Options that create files for this user alone.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
 
-    #[test]
-    fn pr_09_what_is_not_understood_still_says_that_the_account_was_guarded() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("main.guarded");
-        assert_eq!(Marker::read(&path), Marker::Absent);
-        for marker in [
-            Marker::At(0),
-            Marker::At(41),
-            Marker::Lost(41, "it is gone".into()),
-        ] {
-            marker.write(&path).unwrap();
-            assert_eq!(Marker::read(&path), marker);
-        }
-        for text in ["", "4", "x\n", "-1\n", "lost\n", "lost x y\n", "1 2\n", "\n"] {
-            fs::write(&path, text).unwrap();
-            assert_eq!(Marker::read(&path), Marker::Unreadable, "{text:?}");
-        }
-        fs::write(&path, [0xff, 0xfe]).unwrap();
-        assert_eq!(Marker::read(&path), Marker::Unreadable);
-        fs::remove_file(&path).unwrap();
-        fs::create_dir(&path).unwrap();
-        assert_eq!(Marker::read(&path), Marker::Unreadable);
+/// Makes the names in the folder of `path` durable.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        #[cfg(unix)]
+        Some(folder) => File::open(folder)?.sync_all(),
+        _ => Ok(()),
     }
 }

@@ -36,6 +36,7 @@ pub enum StateError {
 #[serde(deny_unknown_fields)]
 struct Kept {
     version: u32,
+    live: bool,
     policies: BTreeMap<String, KeptPolicy>,
     kills: Vec<KeptKill>,
     counters: Vec<(String, KeptLeg, u32)>,
@@ -63,6 +64,7 @@ struct KeptTrip {
     rung: usize,
     level: u8,
     manual: bool,
+    enforced: bool,
     since: i64,
     event: Option<i64>,
     breached: bool,
@@ -113,12 +115,14 @@ struct KeptTransfers {
     horizon: Option<i64>,
     streamed: Vec<(String, String, i64)>,
     listed: Vec<(String, String, i64)>,
+    seen: Vec<(i64, i64)>,
 }
 
-/// The state as text.
-pub fn write(saved: &Saved) -> String {
+/// The state as text, and whether a live guard left it.
+pub fn write(saved: &Saved, live: bool) -> String {
     let kept = Kept {
         version: VERSION,
+        live,
         policies: saved
             .policies
             .iter()
@@ -135,18 +139,24 @@ pub fn write(saved: &Saved) -> String {
             horizon: saved.transfers.horizon.map(Timestamp::ms),
             streamed: keep_tellings(&saved.transfers.streamed),
             listed: keep_tellings(&saved.transfers.listed),
+            seen: saved
+                .transfers
+                .seen
+                .iter()
+                .map(|(id, at)| (*id, at.ms()))
+                .collect(),
         },
     };
     // Strings, numbers and maps with text keys: JSON has a form for all of them.
     serde_json::to_string(&kept).unwrap_or_default()
 }
 
-/// The state from text.
+/// The state from text, and whether a live guard left it.
 ///
 /// # Errors
 ///
-/// [`StateError`] when the text is not what [`write`] gives.
-pub fn read(text: &str) -> Result<Saved, StateError> {
+/// [`StateError`] when the text is not what [`write()`] gives.
+pub fn read(text: &str) -> Result<(Saved, bool), StateError> {
     let kept: Kept = serde_json::from_str(text)?;
     if kept.version != VERSION {
         return Err(StateError::Version(kept.version));
@@ -177,13 +187,19 @@ pub fn read(text: &str) -> Result<Saved, StateError> {
             horizon: kept.transfers.horizon.map(Timestamp::from_ms),
             streamed: read_tellings(kept.transfers.streamed)?,
             listed: read_tellings(kept.transfers.listed)?,
+            seen: kept
+                .transfers
+                .seen
+                .into_iter()
+                .map(|(id, at)| (id, Timestamp::from_ms(at)))
+                .collect(),
         },
         ..Saved::default()
     };
     for (id, policy) in kept.policies {
         saved.policies.insert(id, read_policy(policy)?);
     }
-    Ok(saved)
+    Ok((saved, kept.live))
 }
 
 fn collect<A, B>(from: Vec<A>, each: impl Fn(A) -> Result<B, StateError>) -> Result<Vec<B>, StateError> {
@@ -251,6 +267,7 @@ fn read_policy(kept: KeptPolicy) -> Result<SavedPolicy, StateError> {
                 rung: trip.rung,
                 level: trip.level,
                 is_manual: trip.manual,
+                is_enforced: trip.enforced,
                 trip: Trip {
                     since: Timestamp::from_ms(trip.since),
                     event: trip.event.map(Timestamp::from_ms),
@@ -271,6 +288,7 @@ fn keep_trip(kept: &SavedTrip) -> KeptTrip {
         rung: kept.rung,
         level: kept.level,
         manual: kept.is_manual,
+        enforced: kept.is_enforced,
         since: kept.trip.since.ms(),
         event: kept.trip.event.map(Timestamp::ms),
         breached: kept.trip.breached,
@@ -394,6 +412,7 @@ mod tests {
                 rung: 1,
                 level: 4,
                 is_manual: true,
+                is_enforced: true,
                 trip: trip.clone(),
             })
             .collect();
@@ -425,6 +444,7 @@ mod tests {
             transfers: TransferMemory {
                 horizon: Some(at),
                 streamed: VecDeque::from([telling.clone()]),
+                seen: VecDeque::from([(7, at)]),
                 listed: VecDeque::from([telling]),
             },
         }
@@ -433,13 +453,15 @@ mod tests {
     #[test]
     fn pr_11_what_is_kept_comes_back_exactly() {
         for saved in [Saved::default(), full()] {
-            assert_eq!(read(&write(&saved)).unwrap(), saved);
+            for live in [true, false] {
+                assert_eq!(read(&write(&saved, live)).unwrap(), (saved.clone(), live));
+            }
         }
     }
 
     #[test]
     fn pr_08_a_state_that_is_not_whole_is_refused() {
-        let text = write(&full());
+        let text = write(&full(), true);
         assert!(read(&text[..text.len() - 2]).is_err(), "truncated");
         assert!(read("").is_err(), "empty");
         for (from, to) in [

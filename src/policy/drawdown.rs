@@ -38,9 +38,14 @@ pub enum HighWater {
 
 impl Drawdown {
     pub(super) fn observe(&self, memory: &mut Memory, spec: &PolicySpec, book: &Book) {
-        if let (Some(flow), Some(mark)) = (book.flow(), memory.mark) {
-            memory.mark = Some(follow_flow(mark, flow, book.equity().ok(), spec.is_in_money()));
+        if let (Some(flow), Some(_)) = (book.flow(), memory.mark) {
+            memory.flows += flow;
             memory.last = memory.last.map(|last| last + flow);
+        }
+        // A flow waits until the equity after it is known: only then does the mark scale right.
+        if let (false, Some(mark), Ok(equity)) = (memory.flows.is_zero(), memory.mark, book.equity()) {
+            memory.mark = Some(follow_flow(mark, memory.flows, equity, spec.is_in_money()));
+            memory.flows = Money::ZERO;
         }
         if self.high_water == HighWater::DailyClose {
             let day = book.now().ms().div_euclid(DAY_MS).saturating_mul(DAY_MS);
@@ -109,10 +114,8 @@ impl Drawdown {
 /// percent: mark × E⁺ ÷ (E⁺ − F)      money: mark + F      (E⁺: equity after the flow F)
 /// ```
 ///
-/// When nothing was there before the flow (`E⁺ − F ≤ 0`), the mark is the equity after it. When the equity after it is
-/// not known, the mark moves by the flow.
-fn follow_flow(mark: Money, flow: Money, after: Option<Money>, in_money: bool) -> Money {
-    let Some(after) = after else { return mark + flow };
+/// When nothing was there before the flow (`E⁺ − F ≤ 0`), the mark is the equity after it.
+fn follow_flow(mark: Money, flow: Money, after: Money, in_money: bool) -> Money {
     if in_money {
         return mark + flow;
     }
@@ -136,7 +139,7 @@ mod tests {
             ("withdraw 3000, money form", "-3000", "6000", true, "7000"),
             ("a flow rescues a bankrupt account", "5000", "4000", false, "4000"),
         ] {
-            let mark = follow_flow(m("10000"), m(flow), Some(m(after)), in_money);
+            let mark = follow_flow(m("10000"), m(flow), m(after), in_money);
             assert_eq!(
                 mark.decimal().round_dp(2).normalize().to_string(),
                 expected,

@@ -246,7 +246,11 @@ impl Policy {
                 trip.breached = breached;
                 // A target is sought again when the threshold or another event calls for it; a share is cut once.
                 let called_again = track.measured.event() > trip.event;
-                let beyond = breached && track.measured.event().is_none();
+                let seeks = match rung.action {
+                    Action::Reduce(Cut::To(to)) => !self.spec.kind.has_reached(self.view(book), scope, to),
+                    _ => false,
+                };
+                let beyond = breached && seeks && track.measured.event().is_none();
                 if matches!(rung.action, Action::Reduce(Cut::To(_))) && (called_again || beyond) {
                     trip.fulfilled = false;
                     trip.event = track.measured.event();
@@ -370,13 +374,14 @@ impl Policy {
         }
     }
 
-    /// Whether a manual latch of this policy would be met again at once: its measurement is not safe.
+    /// A manual latch whose condition still stands, or cannot be judged.
     pub fn stands(&self) -> Option<(usize, &Scope)> {
         for (scope, track) in &self.tracks {
             for (index, (state, rung)) in track.rungs.iter().zip(&self.spec.ladder).enumerate() {
                 let manual = self.latch(rung) == Latch::Manual;
-                if manual && matches!(state, RungState::Tripped(_)) && self.is_breached(rung, &track.measured)
-                {
+                let unknown = matches!(track.measured, Measured::Unknown(_));
+                let stands = unknown || self.is_breached(rung, &track.measured);
+                if manual && matches!(state, RungState::Tripped(_)) && stands {
                     return Some((index, scope));
                 }
             }

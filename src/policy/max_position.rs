@@ -9,7 +9,7 @@
 
 use super::{Amount, Assessment, Measured, Scope, View};
 use crate::book::Missing;
-use crate::model::{Leg, Money, Order, PositionSide, Qty, Side};
+use crate::model::{Leg, Money, Order, PositionSide, Qty, Ratio, Side};
 
 /// Size of one symbol's position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +136,8 @@ impl MaxPosition {
     pub(super) fn has_reached(&self, view: View<'_>, scope: &Scope, to: Amount) -> bool {
         let Scope::Leg(leg) = scope else { return false };
         let held = view.book.amount(leg).abs();
-        held.is_zero() || self.allowed(view, leg, to).is_some_and(|allowed| held <= allowed)
+        // Within 3 %: a tick of the price is no reason for another cut (POLICIES.md b.4, buffer).
+        let enough = |allowed: Qty| held <= allowed + allowed.share(Ratio::bps(300));
+        held.is_zero() || self.allowed(view, leg, to).is_some_and(enough)
     }
 }

@@ -83,7 +83,8 @@ impl PeriodLoss {
             memory.mark = Some(match memory.last.filter(|_| late) {
                 Some(last) => {
                     memory.note = Some("the base is the last equity known before the reset".into());
-                    last
+                    // The last equity has the flows since the reset in it, and they count on their own.
+                    last - memory.flows
                 }
                 None => {
                     memory.note = late.then(|| "the base is the first equity seen in this period".into());

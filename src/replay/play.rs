@@ -67,7 +67,7 @@ pub fn play(
                     let start = match (saved, lost) {
                         (_, Some(why)) => Start::Lost(why.clone()),
                         (Some(text), None) => match crate::journal::state::read(text) {
-                            Ok(saved) => Start::Saved(Box::new(saved)),
+                            Ok((saved, _)) => Start::Saved(Box::new(saved)),
                             Err(error) => Start::Lost(error.to_string()),
                         },
                         (None, None) => Start::Fresh,

@@ -71,6 +71,17 @@ impl Demand {
         filter && self.scope.covers(book, leg)
     }
 
+    /// Whether it is about anything of this symbol.
+    pub fn covers_symbol(&self, policies: &[Policy], symbol: &Symbol) -> bool {
+        match (&self.driver, &self.scope) {
+            (Driver::Kill(_), _) => self.symbol.as_ref().is_none_or(|own| own == symbol),
+            (_, Scope::Leg(leg)) => leg.symbol == *symbol,
+            (Driver::Rung { policy, .. }, _) => policies
+                .get(*policy)
+                .is_some_and(|policy| policy.spec.symbols.covers(symbol)),
+        }
+    }
+
     /// Severity, as [`Action::level`].
     pub fn level(&self) -> u8 {
         self.action.level()

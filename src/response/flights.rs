@@ -108,10 +108,11 @@ impl Flights {
             return Needs::default();
         };
         self.last_action = now;
+        self.powerless =
+            matches!(outcome, Outcome::Rejected(refusal) if refusal.kind == RejectionKind::Powerless);
         let leg = reduced_leg(&flight.intent).cloned();
         match outcome {
             Outcome::Accepted(report) => {
-                self.powerless = false;
                 match (report, &flight.intent) {
                     (Some(report), Intent::Reduce(_)) => return self.progress(now, key, report),
                     _ => flight.phase = Phase::Landed(now),
@@ -143,9 +144,6 @@ impl Flights {
             }
             Outcome::Rejected(rejection) => {
                 self.open.remove(key);
-                if rejection.kind == RejectionKind::Powerless {
-                    self.powerless = true;
-                }
                 let trouble = match &leg {
                     Some(leg) => self.legs.entry(leg.clone()).or_default(),
                     None => self.cancels.entry(key.clone()).or_default(),
@@ -292,6 +290,15 @@ impl Flights {
         self.open.retain(|_, flight| flight.phase != Phase::Suppressed);
         self.legs.clear();
         self.cancels.clear();
+        self.powerless = false;
+    }
+
+    /// Legs whose orders were refused because others hold the position.
+    pub fn conflicted(&self) -> impl Iterator<Item = &Leg> {
+        self.legs
+            .iter()
+            .filter(|(_, trouble)| trouble.conflict)
+            .map(|(leg, _)| leg)
     }
 
     /// Whether a reduction of this leg is in the air.

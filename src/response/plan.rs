@@ -9,7 +9,7 @@ use super::flights::Flights;
 use super::{Driver, Needs};
 use crate::book::{Book, Bucket};
 use crate::model::{
-    ClientOrderId, Instrument, Intent, IntentKey, Leg, Order, Pricing, Qty, Ratio, ReduceOrder, Store,
+    ClientOrderId, Instrument, Intent, IntentKey, Leg, Order, Pricing, Qty, Ratio, ReduceOrder, Span, Store,
     Symbol, Timestamp,
 };
 use crate::policy::envelope::Policy;
@@ -19,6 +19,10 @@ use std::collections::BTreeMap;
 
 /// Requests that one step may ask for; the rest comes with the next input, a moment later.
 const INTENTS_MAX: usize = 64;
+/// How many of them may be cancels, so that a grid of orders never keeps a reduction waiting.
+const CANCELS_MAX: usize = 48;
+/// A reading that only confirms is asked for this often at most.
+const CONFIRM_EVERY: Span = Span::from_secs(5);
 /// Legs and episodes whose orders are counted.
 const COUNTERS_MAX: usize = 4_096;
 
@@ -113,7 +117,15 @@ impl Planner {
             self.reduce(&sight, leg, *target, *demand, &mut round);
         }
         verify(&sight, &targets, &mut round);
-        let solved = solved_conflicts(&sight, &round);
+        let mut solved = solved_conflicts(&sight, &round);
+        // Nothing is to be taken from these any more: what once held them is no longer in the way.
+        solved.extend(
+            sight
+                .flights
+                .conflicted()
+                .filter(|leg| !targets.contains_key(*leg))
+                .cloned(),
+        );
         for planned in &round.planned {
             let before = match &planned.intent {
                 Intent::Reduce(order) => book.amount(order.leg()),
@@ -145,7 +157,7 @@ impl Planner {
         if trouble.is_some_and(|trouble| trouble.not_before > now) {
             return;
         }
-        if trouble.is_some_and(|trouble| trouble.conflict) && any_regular(book, &leg.symbol) {
+        if trouble.is_some_and(|trouble| trouble.conflict) && any_regular(book, leg) {
             return;
         }
         let Ok(instrument) = book.instrument(&leg.symbol) else {
@@ -248,7 +260,7 @@ fn wants(sight: &Sight<'_>, round: &mut Round, demand: usize, intent: Intent) {
     let known = sight.flights.has(&key)
         || sight.flights.is_paused(sight.book.now(), &key)
         || round.planned.iter().any(|planned| planned.intent.key() == key);
-    if !known && round.planned.len() < INTENTS_MAX {
+    if !known && round.planned.len() < CANCELS_MAX {
         round.planned.push(Planned { demand, intent });
     }
 }
@@ -324,7 +336,12 @@ fn spare_closers(book: &Book, symbol: &Symbol) -> Vec<crate::model::OrderId> {
         .filter(|order| !order.can_only_reduce() && crate::model::Side::closing(held) == Some(order.side))
         .collect();
     closers.sort_by_key(|order| (order.at, order.id.id));
-    let mut room = held.abs();
+    // Reduce-only orders close first: what they take is not there for the plain ones.
+    let promised = book.orders().of(symbol).filter(|order| {
+        order.reduce_only && !order.close_position && crate::model::Side::closing(held) == Some(order.side)
+    });
+    let promised: Qty = promised.map(Order::remaining).sum();
+    let mut room = (held.abs() - promised).max(Qty::ZERO);
     let mut spared = Vec::new();
     for order in closers {
         if order.remaining().is_positive() && order.remaining() <= room {
@@ -396,7 +413,11 @@ fn aims(sight: &Sight<'_>, demand: &Demand, covered: &[&Leg], to: Amount) -> Vec
             .collect(),
         // Closing a part of an isolated position releases its margin in proportion and leaves the ratio where it was
         // (POLICIES.md c.3): only closing it helps.
-        (_, Scope::Bucket(Bucket::Isolated(leg)), _) => vec![(leg.clone(), Qty::ZERO)],
+        (_, Scope::Bucket(Bucket::Isolated(leg)), _) => covered
+            .iter()
+            .filter(|own| **own == leg)
+            .map(|own| ((*own).clone(), Qty::ZERO))
+            .collect(),
         (_, Scope::Bucket(bucket), Amount::Ratio(target)) => margin_aims(sight, bucket, covered, target),
         _ => Vec::new(),
     }
@@ -440,10 +461,21 @@ fn margin_aims(sight: &Sight<'_>, bucket: &Bucket, covered: &[&Leg], target: Rat
     aims
 }
 
-fn any_regular(book: &Book, symbol: &Symbol) -> bool {
-    book.orders()
-        .of(symbol)
-        .any(|order| order.id.store == Store::Regular)
+/// Whether somebody's regular order of this leg is still open.
+fn any_regular(book: &Book, leg: &Leg) -> bool {
+    book.orders().of(&leg.symbol).any(|order| {
+        let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_ours);
+        order.id.store == Store::Regular && order.leg() == *leg && !ours
+    })
+}
+
+/// A rest that no order can close: less than a step.
+fn is_dust(book: &Book, leg: &Leg) -> bool {
+    let held = book.amount(leg).abs();
+    let step = book
+        .instrument(&leg.symbol)
+        .map_or(Qty::ZERO, |found| found.market_lot.step);
+    held.floor_to(step).is_zero()
 }
 
 /// Legs whose conflicting orders are gone.
@@ -463,7 +495,7 @@ fn is_verified_flat(sight: &Sight<'_>, leg: &Leg, demand: usize) -> bool {
         .get(demand)
         .map_or(Timestamp::default(), |demand| demand.since);
     let after = since.max(last_reduction(sight));
-    sight.book.amount(leg).is_zero()
+    is_dust(sight.book, leg)
         && !sight.flights.is_busy(leg)
         && sight.book.holdings_read().is_some_and(|read| read > after)
 }
@@ -473,13 +505,24 @@ fn last_reduction(sight: &Sight<'_>) -> Timestamp {
     sight.flights.last_action()
 }
 
+/// Whether something that serves this demand, or touches what it covers, is in the air or about to be.
+fn is_flying(sight: &Sight<'_>, round: &Round, demand: &Demand) -> bool {
+    let touches = |intent: &Intent| match intent {
+        Intent::Reduce(order) => demand.covers(sight.book, sight.policies, order.leg()),
+        other => demand.covers_symbol(sight.policies, other.symbol()),
+    };
+    sight.flights.iter().any(|(_, flight)| touches(&flight.intent))
+        || round.planned.iter().any(|planned| touches(&planned.intent))
+}
+
 /// Which demands are done: by readings younger than the last action, nothing held, nothing open, nothing in the air.
 fn verify(sight: &Sight<'_>, targets: &BTreeMap<Leg, (Qty, usize)>, round: &mut Round) {
     let book = sight.book;
     let is_held = |index: usize| {
         let demand = sight.demands.get(index);
-        book.positions()
-            .any(|(leg, _)| demand.is_some_and(|demand| demand.covers(book, sight.policies, leg)))
+        book.positions().any(|(leg, _)| {
+            !is_dust(book, leg) && demand.is_some_and(|demand| demand.covers(book, sight.policies, leg))
+        })
     };
     for (index, demand) in sight.demands.iter().enumerate() {
         match demand.action {
@@ -501,12 +544,20 @@ fn verify(sight: &Sight<'_>, targets: &BTreeMap<Leg, (Qty, usize)>, round: &mut 
                     let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_ours);
                     !ours && demand.covers(book, sight.policies, &order.leg())
                 });
-                if is_held(index) || open_orders || !sight.flights.is_empty() || !round.planned.is_empty() {
-                    round.working.push(index);
+                let flying = is_flying(sight, round, demand);
+                if is_held(index) || open_orders || flying {
+                    // Once it was flat and verified, orders that come and are cancelled are the latch at work.
+                    if is_held(index) || !demand.fulfilled {
+                        round.working.push(index);
+                    }
                     // Something is left that only a look can confirm: zero by the stream, and stops to sweep.
-                    if !is_held(index) && sight.flights.is_empty() && round.planned.is_empty() {
-                        round.needs.holdings = true;
-                        round.needs.orders = true;
+                    if !is_held(index) && !flying {
+                        let after = demand.since.max(last_reduction(sight));
+                        let due = |read: Option<Timestamp>| {
+                            read.is_none_or(|read| read <= after || book.now().since(read) >= CONFIRM_EVERY)
+                        };
+                        round.needs.holdings |= due(book.holdings_read());
+                        round.needs.orders |= due(book.orders().read_at(Store::Regular));
                     }
                     continue;
                 }

@@ -80,7 +80,7 @@ pub async fn guard_account(
 ) -> Result<(), RunError> {
     let label = account.label.clone();
     let (store, loaded) = Store::open(state_dir, &label).map_err(|error| match error {
-        StoreError::Held(_) => RunError::Refused(error.to_string()),
+        StoreError::Held { .. } | StoreError::Newer { .. } => RunError::Refused(error.to_string()),
         other => RunError::Usage(format!("account {label}: {other}")),
     })?;
     let (start, begun) = begin(loaded, &account);
@@ -164,21 +164,22 @@ pub async fn guard_account(
             () = cancel.cancelled() => break Ok(()),
             Some(request) = commands.recv() => {
                 let at = drive.time_of(clock.now());
-                hands.record(Entry::Guard(at, Box::new(GuardLine::Command(CommandLine::from(&request.command)))), at);
+                let line = GuardLine::Command(CommandLine::from(&request.command));
                 let mut answer = None;
                 drive.feed(at, Fed::Command(request.command), |guard, mut decision| {
                     answer = decision.answer.take().or(answer.take());
                     hands.act(guard, decision);
                 });
+                hands.record(Entry::Guard(at, Box::new(line)), at);
                 hands.publish(drive.guard(), true);
-                let _ = request.reply.send(answer.unwrap_or_else(|| Ok("done".into())));
+                hands.reply(request.reply, answer.unwrap_or_else(|| Ok("done".into())));
             }
             Some((key, outcome)) = outcomes.recv() => {
                 let at = drive.time_of(clock.now());
                 let line = GuardLine::Outcome { of: KeyLine::from(&key), result: ResultLine::from(&outcome) };
-                hands.record(Entry::Guard(at, Box::new(line)), at);
                 hands.told_outcome(&key, &outcome);
                 drive.feed(at, Fed::Outcome(key, outcome), |guard, decision| hands.act(guard, decision));
+                hands.record(Entry::Guard(at, Box::new(line)), at);
             }
             Some(item) = received.recv() => {
                 let at = drive.time_of(item.at);
@@ -218,7 +219,13 @@ fn begin(loaded: Loaded, account: &Account) -> (Start, GuardLine) {
     match loaded {
         Loaded::Fresh => (Start::Fresh, line(None, None)),
         Loaded::State(text) => match state::read(&text) {
-            Ok(saved) => (Start::Saved(Box::new(saved)), line(Some(text), None)),
+            // What a dry run latched was never done: a live one starts from its marks, not from its latches.
+            Ok((saved, was_live)) if account.is_live && !was_live => {
+                let saved = saved.without_trips();
+                let text = state::write(&saved, false);
+                (Start::Saved(Box::new(saved)), line(Some(text), None))
+            }
+            Ok((saved, _)) => (Start::Saved(Box::new(saved)), line(Some(text), None)),
             Err(error) => (
                 Start::Lost(error.to_string()),
                 line(None, Some(error.to_string())),

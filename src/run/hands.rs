@@ -17,12 +17,16 @@ use crate::venue::binance::client::Want;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// How long a reduction waits for its episode to be durable (ARCHITECTURE.md, decision 3).
 const DURABLE_WITHIN: Duration = Duration::from_millis(10);
 /// Copies for people are made at most this often while nothing happens to the policies.
 const PUBLISH_EVERY: Span = Span::from_ms(250);
+/// Contracts whose marks are followed beyond those that are held; a connection takes 1024 (binance-usdm.md 3.3).
+const WATCHED_MAX: usize = 200;
+/// How long the answer to a command waits for the disk.
+const REPLY_WITHIN: Duration = Duration::from_secs(1);
 /// Notes kept for the status.
 const NOTES_MAX: usize = 20;
 
@@ -48,6 +52,7 @@ pub struct Hands {
     is_fresh: bool,
     decided_since_input: Vec<Entry>,
     notes: Vec<String>,
+    last_save: Option<Ticket>,
     counters: BTreeMap<String, u64>,
 }
 
@@ -85,6 +90,7 @@ impl Hands {
             is_fresh: false,
             decided_since_input: Vec::new(),
             notes: Vec::new(),
+            last_save: None,
             counters: BTreeMap::new(),
         }
     }
@@ -96,7 +102,7 @@ impl Hands {
             .as_ref()
             .zip(self.store.as_ref())
             .and_then(|(save, store)| {
-                let text = state::write(&save.saved);
+                let text = state::write(&save.saved, self.is_live);
                 if save.is_urgent {
                     Some(store.save(text))
                 } else {
@@ -106,6 +112,8 @@ impl Hands {
             });
         if !decision.intents.is_empty() || !decision.asks.is_empty() {
             self.send(guard, &decision, ticket);
+        } else {
+            self.last_save = ticket;
         }
         self.read(guard, &decision);
         self.tell(guard, decision);
@@ -141,7 +149,7 @@ impl Hands {
             if let Some(ticket) = ticket
                 && let Err(why) = ticket.wait(DURABLE_WITHIN).await
             {
-                tracing::warn!("a reduction goes out before its state is known to be durable: {why}");
+                tracing::info!("a reduction goes out unjournaled: {why}");
             }
             for order in reductions {
                 let clamped = {
@@ -209,7 +217,11 @@ impl Hands {
 
     /// Keeps the market stream on the contracts that are held or ordered.
     fn follow_marks(&mut self, guard: &Guard) {
-        let watched = guard.book().watched();
+        let mut watched = guard.book().watched();
+        // A contract that was closed stays watched: if it is opened again, its price must not be stale.
+        if watched.len() + self.watched.len() <= WATCHED_MAX {
+            watched.extend(self.watched.iter().cloned());
+        }
         if watched != self.watched && self.wants.try_send(Want::Watch(watched.clone())).is_ok() {
             self.watched = watched;
         }
@@ -249,6 +261,19 @@ impl Hands {
         }
         self.pulsed = decision.at;
         self.story(Told::decision(guard, decision));
+    }
+
+    /// Answers a command once what it changed is durable, or when that takes too long to be waited for.
+    pub fn reply(&mut self, to: oneshot::Sender<Result<String, String>>, answer: Result<String, String>) {
+        let ticket = self.last_save.take();
+        tokio::spawn(async move {
+            if let Some(ticket) = ticket
+                && let Err(why) = ticket.wait(REPLY_WITHIN).await
+            {
+                tracing::warn!("a command is answered before it is durable: {why}");
+            }
+            let _ = to.send(answer);
+        });
     }
 
     /// Shows what became of a request.
@@ -319,7 +344,7 @@ impl Hands {
     /// Makes the state durable and lets go of the account.
     pub async fn finish(mut self, guard: &Guard, within: Duration) {
         if let Some(store) = self.store.take() {
-            let ticket = store.save(state::write(&guard.saved_state()));
+            let ticket = store.save(state::write(&guard.saved_state(), self.is_live));
             if let Err(why) = ticket.wait(within).await {
                 tracing::error!("the state could not be kept at the end: {why}");
             }

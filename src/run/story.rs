@@ -84,6 +84,7 @@ fn record_lines(record: &Record) -> Vec<(&'static str, String)> {
     let head = match record.state {
         "ok" => format!("policy {}: {rung} cleared{numbers}", record.policy),
         "unknown" => format!("policy {}: cannot be judged", record.policy),
+        state if record.rung.is_none() => format!("policy {}: can be judged again; {state}", record.policy),
         state => format!("policy {}: {rung} {state}{would}{numbers}", record.policy),
     };
     let mut lines = vec![(colour, head)];

@@ -1,223 +1,315 @@
-//! Tokens and roles: `view` < `kill` < `rearm`.
+//! Who may do what: three tokens, each for a role, and a higher role may do what a lower one may.
 
-use aws_lc_rs::{constant_time, rand};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use std::fs::{self, File, OpenOptions};
+use sha2::{Digest, Sha256};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Three short lines; a larger file is another file.
-const FILE_MAX: u64 = 4096;
+/// Three tokens and their names are some 250 bytes.
+const FILE_MAX: u64 = 4 * 1024;
+/// A shorter token could be guessed.
+const TOKEN_MIN: usize = 20;
+/// Random bytes of a token that we make.
+const TOKEN_BYTES: usize = 32;
 
-/// What a token allows; a higher role may do what a lower one may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a token allows; a later one includes the earlier.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Role {
-    /// Reading.
+    /// To look.
     View,
-    /// Stopping.
+    /// To reduce risk.
     Kill,
-    /// Releasing.
+    /// To release a latch.
     Rearm,
 }
 
-/// One token for each role. Has no printed form.
-#[derive(Clone)]
+impl Role {
+    /// Its name, as in the token file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::View => "view",
+            Role::Kill => "kill",
+            Role::Rearm => "rearm",
+        }
+    }
+}
+
+/// The tokens of the control API.
+#[derive(Clone, Debug)]
 pub struct Tokens {
     view: SecretString,
     kill: SecretString,
     rearm: SecretString,
 }
 
-/// Why the tokens cannot be used.
+/// Why there are no tokens.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The file cannot be read or made.
-    #[error("control.token_file {0}: {1}")]
-    Io(PathBuf, std::io::Error),
-    /// Others may read it.
-    #[error("control.token_file {0} can be read by others; `chmod 600` it")]
-    Exposed(PathBuf),
-    /// It is not what it must be.
-    #[error(
-        "control.token_file {0}: {1}; it holds view = \"…\", kill = \"…\" and rearm = \"…\", each of 16 characters or more"
-    )]
-    Content(PathBuf, String),
-    /// No randomness.
-    #[error("control.token_file: the system gives no random numbers")]
-    NoRandomness,
+    /// It is not safe to use this file.
+    #[error("token file {}: {why}", path.display())]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// In words, without its content.
+        why: String,
+    },
+    /// The file cannot be read or written.
+    #[error("token file {}: {why}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// In words.
+        why: String,
+    },
 }
 
+impl TokenError {
+    /// The exit code of a start that ends with it: 3 for a refusal for safety, 2 otherwise.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            TokenError::Refused { .. } => 3,
+            TokenError::Io { .. } => 2,
+        }
+    }
+}
+
+/// The token file as it is written (SPEC.md 8).
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct Written {
     view: SecretString,
     kill: SecretString,
     rearm: SecretString,
 }
 
 impl Tokens {
-    /// Reads the token file.
+    /// Reads the token file, or creates it with random tokens (mode 0600) when there is none.
     ///
     /// # Errors
     ///
-    /// [`TokenError`] when it is missing, exposed, or not what it must be.
-    pub fn load(path: &Path) -> Result<Tokens, TokenError> {
-        let io = |error| TokenError::Io(path.to_owned(), error);
-        let content = |what: &str| TokenError::Content(path.to_owned(), what.into());
-        // Opening a pipe would wait for a writer: what it is, is looked at first, and again at what was opened.
-        if !fs::metadata(path).map_err(io)?.is_file() {
-            return Err(content("it is not a plain file"));
-        }
-        let file = File::open(path).map_err(io)?;
-        let about = file.metadata().map_err(io)?;
-        if about.mode() & 0o077 != 0 {
-            return Err(TokenError::Exposed(path.to_owned()));
-        }
-        let mut text = String::new();
-        file.take(FILE_MAX).read_to_string(&mut text).map_err(io)?;
-        // The parser's own words could quote a token: only the place is told.
-        let kept: Kept = toml_edit::de::from_str(&text).map_err(|_| content("it is not understood"))?;
-        let tokens = Tokens {
-            view: kept.view,
-            kill: kept.kill,
-            rearm: kept.rearm,
-        };
-        let all = [&tokens.view, &tokens.kill, &tokens.rearm];
-        if all.iter().any(|token| token.expose_secret().len() < 16) {
-            return Err(content("a token is too short"));
-        }
-        // A token that two roles share would give the lower one all that the higher one may.
-        let same = |a: &SecretString, b: &SecretString| a.expose_secret() == b.expose_secret();
-        if same(&tokens.view, &tokens.kill)
-            || same(&tokens.kill, &tokens.rearm)
-            || same(&tokens.view, &tokens.rearm)
-        {
-            return Err(content("two roles have the same token"));
-        }
-        Ok(tokens)
-    }
-
-    /// Reads the token file, or makes one with random tokens when there is none.
-    ///
-    /// # Errors
-    ///
-    /// As [`Tokens::load`], or when it cannot be made.
+    /// [`TokenError`]; a file that others can read is refused.
     pub fn load_or_create(path: &Path) -> Result<Tokens, TokenError> {
-        let io = |error| TokenError::Io(path.to_owned(), error);
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(io)?;
-        }
-        if fs::symlink_metadata(path).is_ok() {
-            return Tokens::load(path);
-        }
-        let mut text = String::new();
-        for role in ["view", "kill", "rearm"] {
-            let mut bytes = [0u8; 24];
-            rand::fill(&mut bytes).map_err(|_| TokenError::NoRandomness)?;
-            text.push_str(&format!("{role} = \"{}\"\n", hex::encode(bytes)));
-        }
-        // Written beside and then linked: it is there whole or not at all, and never put over one that is there.
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}.new", std::process::id()));
-        let made = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)
-            .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
-                file.sync_all()
-            })
-            .and_then(|()| fs::hard_link(&beside, path));
-        let _ = fs::remove_file(&beside);
-        match made {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(io(error)),
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let tokens = Tokens::random()?;
+                tokens.create(path).map_err(|error| io(path, &error))?;
+                Ok(tokens)
+            }
             _ => Tokens::load(path),
         }
     }
 
-    /// The role of a presented token; `None` when it is none of ours. Takes the same time for every wrong one.
-    pub fn role(&self, presented: &str) -> Option<Role> {
-        let all = [
-            (&self.rearm, Role::Rearm),
-            (&self.kill, Role::Kill),
-            (&self.view, Role::View),
-        ];
-        let mut found = None;
-        for (token, role) in all {
-            let same = constant_time::verify_slices_are_equal(
-                token.expose_secret().as_bytes(),
-                presented.as_bytes(),
-            );
-            if same.is_ok() && found.is_none() {
-                found = Some(role);
+    /// Reads the token file.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`]; a file that others can read is refused.
+    pub fn load(path: &Path) -> Result<Tokens, TokenError> {
+        let refused = |why: String| TokenError::Refused {
+            path: path.to_owned(),
+            why,
+        };
+        let file = File::open(path).map_err(|error| io(path, &error))?;
+        let about = file.metadata().map_err(|error| io(path, &error))?;
+        if !about.is_file() || FILE_MAX < about.len() {
+            return Err(refused("it is not a token file".into()));
+        }
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::MetadataExt::mode(&about) & 0o777;
+            if mode & 0o077 != 0 {
+                return Err(refused(format!(
+                    "others can read or write it (mode {mode:03o}); remove it to get new tokens, or chmod 600"
+                )));
             }
         }
-        found
+        let mut text = String::new();
+        file.take(FILE_MAX)
+            .read_to_string(&mut text)
+            .map_err(|error| io(path, &error))?;
+        // The parser's own words could show a token.
+        let written: Written = toml_edit::de::from_str(&text)
+            .map_err(|_| refused("it must hold `view`, `kill` and `rearm`, each a text in quotes".into()))?;
+        let tokens = Tokens {
+            view: written.view,
+            kill: written.kill,
+            rearm: written.rearm,
+        };
+        tokens.check().map_err(refused)?;
+        Ok(tokens)
     }
 
-    /// The token of a role, for the verbs that speak to the guard.
-    pub fn token(&self, role: Role) -> &SecretString {
+    /// New tokens of 256 random bits each.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError::Io`] when the system gives no random bytes.
+    pub fn random() -> Result<Tokens, TokenError> {
+        let token = || {
+            let mut bytes = [0; TOKEN_BYTES];
+            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| TokenError::Io {
+                path: PathBuf::new(),
+                why: "the system gives no random bytes".into(),
+            })?;
+            Ok(SecretString::from(hex::encode(bytes)))
+        };
+        Ok(Tokens {
+            view: token()?,
+            kill: token()?,
+            rearm: token()?,
+        })
+    }
+
+    /// The token of a role.
+    pub fn of(&self, role: Role) -> &SecretString {
         match role {
             Role::View => &self.view,
             Role::Kill => &self.kill,
             Role::Rearm => &self.rearm,
         }
     }
+
+    /// The role that a token stands for. Takes the same time for any token that is wrong, however wrong.
+    pub fn role(&self, given: &str) -> Option<Role> {
+        let given = Sha256::digest(given.as_bytes());
+        let mut found = None;
+        for role in [Role::View, Role::Kill, Role::Rearm] {
+            let own = Sha256::digest(self.of(role).expose_secret().as_bytes());
+            if verify_slices_are_equal(&given, &own).is_ok() {
+                found = Some(role);
+            }
+        }
+        found
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut seen: Vec<&str> = Vec::new();
+        for role in [Role::View, Role::Kill, Role::Rearm] {
+            let token = self.of(role).expose_secret();
+            if token.len() < TOKEN_MIN || !token.chars().all(|c| c.is_ascii_graphic()) {
+                let name = role.name();
+                return Err(format!(
+                    "`{name}` must have {TOKEN_MIN} or more characters and no spaces"
+                ));
+            }
+            if seen.contains(&token) {
+                return Err("two roles have the same token; each needs its own".into());
+            }
+            seen.push(token);
+        }
+        Ok(())
+    }
+
+    fn create(&self, path: &Path) -> std::io::Result<()> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            let mut builder = DirBuilder::new();
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.recursive(true).create(folder)?;
+        }
+        let mut options = OpenOptions::new();
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut fresh = path.as_os_str().to_owned();
+        fresh.push(".new");
+        let fresh = PathBuf::from(fresh);
+        match std::fs::remove_file(&fresh) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = options.write(true).create_new(true).open(&fresh)?;
+        writeln!(
+            file,
+            "# Tokens of the control API. Whoever has one may do what its name says, and less."
+        )?;
+        for role in [Role::View, Role::Kill, Role::Rearm] {
+            writeln!(file, "{} = \"{}\"", role.name(), self.of(role).expose_secret())?;
+        }
+        file.sync_all()?;
+        std::fs::rename(&fresh, path)
+    }
+}
+
+fn io(path: &Path, error: &std::io::Error) -> TokenError {
+    TokenError::Io {
+        path: path.to_owned(),
+        why: error.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
-    #[test]
-    fn se_14_tokens_are_made_private_and_refused_when_others_may_read_them() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/control.token");
-        let made = Tokens::load_or_create(&path).unwrap();
-        let again = Tokens::load_or_create(&path).unwrap();
-        for role in [Role::View, Role::Kill, Role::Rearm] {
-            assert_eq!(again.role(made.token(role).expose_secret()), Some(role));
-        }
-        assert_eq!(made.role("wrong"), None);
-        assert_eq!(made.role(""), None);
-        assert_eq!(
-            path.parent().unwrap().read_dir().unwrap().count(),
-            1,
-            "nothing is left beside"
-        );
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(Tokens::load(&path), Err(TokenError::Exposed(_))));
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(
-            matches!(Tokens::load_or_create(&link), Err(TokenError::Exposed(_))),
-            "a link leads to it"
-        );
+    fn exposed(tokens: &Tokens) -> Vec<String> {
+        [Role::View, Role::Kill, Role::Rearm]
+            .map(|role| tokens.of(role).expose_secret().to_owned())
+            .to_vec()
     }
 
     #[test]
-    fn se_01_a_broken_token_file_is_refused_without_being_quoted() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("control.token");
-        for text in [
-            "view = canary",
-            "view = \"canary\"",
-            "view = \"canary\"\nkill=\"x\"\nrearm=\"y\"",
-            "view = \"canary-0123456789\"\nkill = \"canary-0123456789\"\nrearm = \"0123456789abcdef\"",
+    fn missing_tokens_are_created_once_and_for_their_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/tokens.toml");
+        let made = Tokens::load_or_create(&path).unwrap();
+        #[cfg(unix)]
+        {
+            let about = std::fs::metadata(&path).unwrap();
+            assert_eq!(std::os::unix::fs::MetadataExt::mode(&about) & 0o777, 0o600);
+        }
+        assert_eq!(exposed(&Tokens::load_or_create(&path).unwrap()), exposed(&made));
+        assert_eq!(exposed(&Tokens::load(&path).unwrap()), exposed(&made));
+        assert!(exposed(&made).iter().all(|token| token.len() == 64));
+    }
+
+    #[test]
+    fn a_token_stands_for_its_role_and_no_other_text_does() {
+        let tokens = Tokens::random().unwrap();
+        for role in [Role::View, Role::Kill, Role::Rearm] {
+            let token = tokens.of(role).expose_secret();
+            assert_eq!(tokens.role(token), Some(role));
+            assert_eq!(tokens.role(&token[1..]), None);
+            assert_eq!(tokens.role(&format!("{token} ")), None);
+        }
+        assert_eq!(tokens.role(""), None);
+        assert!(Role::View < Role::Kill && Role::Kill < Role::Rearm);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn se_14_a_token_file_that_is_not_safe_is_refused_without_showing_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let good = "view = \"CANARY-0123456789-a\"\nkill = \"CANARY-0123456789-b\"\nrearm = \"CANARY-0123456789-c\"\n";
+        let long = good.replace("CANARY-", "CANARY-----");
+        for (text, mode, fine) in [
+            (long.clone(), 0o600, true),
+            (long.clone(), 0o400, true),
+            (long.clone(), 0o640, false),
+            (long.clone(), 0o604, false),
+            (good.replace("CANARY-0123456789", "CANARY"), 0o600, false),
+            (long.replace("-b", "-a"), 0o600, false),
+            (format!("{long}more = \"CANARY\""), 0o600, false),
+            (long.replace('"', ""), 0o600, false),
+            (String::new(), 0o600, false),
         ] {
-            fs::write(&path, text).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-            let error = Tokens::load(&path).err().unwrap().to_string();
-            assert!(!error.contains("canary"), "{error}");
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("tokens.toml");
+            std::fs::write(&path, &text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            match Tokens::load(&path) {
+                Ok(tokens) => {
+                    assert!(fine, "{text} {mode:o}");
+                    assert!(!format!("{tokens:?}").contains("CANARY"));
+                }
+                Err(error) => {
+                    assert!(!fine, "{text} {mode:o}: {error}");
+                    assert_eq!(error.exit_code(), 3);
+                    assert!(!format!("{error} {error:?}").contains("CANARY"), "{error}");
+                }
+            }
         }
     }
 }

@@ -1,62 +1,72 @@
-//! The control API (SPEC.md section 7): copies of the state to read, two commands to give.
+//! The control API (SPEC.md 7): look at the guard, tell it to kill, release a latch. Loopback HTTP, a token each role.
 //!
-//! Every request passes the same doors in the same order: the exact host, the origin, the token's role, the content
-//! type, a strict body. Nothing here can slow a guard: it reads copies, and commands wait in a bounded queue.
+//! It holds no state of the guard and decides nothing: the picture comes in over a channel, commands go out over
+//! another, and whatever happens here, the guard goes on (PR-05).
 
-mod auth;
+pub mod auth;
 mod connections;
 mod metrics;
 mod routes;
 pub mod status;
 
-pub use auth::{Role, TokenError, Tokens};
+pub use auth::{Role, Tokens};
+use connections::Limited;
 pub use status::Status;
-
-use crate::event::Command;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-/// What the API shows and where it sends commands.
-#[derive(Clone)]
+/// After the end is asked for, answers under way get this long.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The guard, as the control API sees it.
+#[derive(Clone, Debug)]
 pub struct Control {
-    /// Copies of the accounts' state.
+    /// The newest picture.
     pub status: watch::Receiver<Arc<Status>>,
-    /// Decisions, notes and states, each a JSON object with a field `event`.
+    /// What happens: one JSON object each, with a field `event`.
     pub events: broadcast::Sender<Arc<str>>,
     /// Where commands go.
     pub commands: mpsc::Sender<Request>,
 }
 
-/// A command for an account.
+/// A command from the API and where its answer goes.
 #[derive(Debug)]
 pub struct Request {
-    /// The account's label.
+    /// The account's label; it was in the status.
     pub account: String,
-    /// What is wanted.
-    pub command: Command,
-    /// The answer: `Err` is a refusal, in words for people.
+    /// The command.
+    pub command: crate::event::Command,
+    /// What was done, or why it was refused, in words for the operator.
     pub reply: oneshot::Sender<Result<String, String>>,
 }
 
-/// Serves until `cancel`.
+/// Serves until `cancel` is cancelled, and ends within a second then.
 ///
 /// # Errors
 ///
-/// When the listener fails.
+/// When the listener is unusable. A client can cause none.
 pub async fn serve(
     listener: TcpListener,
     tokens: Tokens,
     control: Control,
     cancel: CancellationToken,
 ) -> io::Result<()> {
-    let address = listener.local_addr()?;
-    let app = routes::router(routes::Shared::new(tokens, control, address, cancel.clone()));
-    axum::serve(connections::Limited::new(listener), app)
-        .with_graceful_shutdown(async move { cancel.cancelled().await })
-        .await
+    let port = listener.local_addr()?.port();
+    let router = routes::router(port, tokens, control, cancel.clone());
+    let serving =
+        axum::serve(Limited::new(listener), router).with_graceful_shutdown(cancel.clone().cancelled_owned());
+    let too_long = async {
+        cancel.cancelled().await;
+        tokio::time::sleep(FAREWELL).await;
+    };
+    tokio::select! {
+        ended = serving => ended,
+        () = too_long => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,90 +1,107 @@
-//! Copies of the accounts' state for people and scripts: decimals are strings, unknown is `null`.
+//! What the guard shows of itself: a picture of all accounts, made by whoever runs them.
+//!
+//! Decimals are strings, so that nobody's parser rounds them; what is not known is null, never zero.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Every account of the process.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// All accounts of the process.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// The accounts.
+    /// In the order of the configuration.
     pub accounts: Vec<AccountStatus>,
 }
 
+impl Status {
+    /// The account with this label.
+    pub fn account(&self, label: &str) -> Option<&AccountStatus> {
+        self.accounts.iter().find(|account| account.label == label)
+    }
+
+    /// Whether every account is guarded: in a state that acts, and not blind. No account is not a guarded one.
+    pub fn ready(&self) -> bool {
+        /// SPEC.md 5; the others are `starting`, `blind`, `powerless` and `stopped`.
+        const GUARDED: [&str; 5] = ["armed", "blocked", "reducing", "flattening", "latched"];
+        !self.accounts.is_empty()
+            && self
+                .accounts
+                .iter()
+                .all(|account| GUARDED.contains(&account.state.as_str()))
+    }
+}
+
 /// One account.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountStatus {
     /// Its label.
     pub label: String,
-    /// One of the words of SPEC.md section 5.
+    /// Its state, by a word of SPEC.md 5.
     pub state: String,
-    /// `live` or `dry-run`.
+    /// `live` or `dry`.
     pub mode: String,
     /// The venue.
     pub venue: String,
-    /// When the guard started, Unix ms.
+    /// Since when it is in this state, Unix ms.
     pub since_ms: i64,
-    /// Wallets plus unrealised profit, USDT.
+    /// Equity, in the margin asset.
     pub equity: Option<String>,
-    /// High-water mark of the first drawdown policy, USDT.
+    /// Highest equity.
     pub high_water: Option<String>,
-    /// Fall from it, as a fraction.
+    /// Distance from the high-water mark, a fraction.
     pub drawdown: Option<String>,
-    /// The worst bucket's maintenance ÷ balance, as a fraction.
+    /// Maintenance margin over margin balance, a fraction.
     pub margin_ratio: Option<String>,
-    /// When life was last proven, Unix ms.
+    /// When the account was last proven to be as shown, Unix ms.
     pub last_proof_ms: Option<i64>,
     /// Positions that are not flat.
     pub positions: Vec<PositionStatus>,
     /// Open orders of both stores.
     pub orders: Vec<OrderStatus>,
-    /// Policies, each at its worst scope.
+    /// Policies, each with its value.
     pub policies: Vec<PolicyStatus>,
-    /// What holds the account until re-arm.
+    /// What holds the account down, if anything does.
     pub latch: Option<LatchStatus>,
-    /// The newest notes.
+    /// What the operator should know, in sentences.
     pub notes: Vec<String>,
-    /// Counters.
+    /// Counters since the start, by name.
     pub counters: BTreeMap<String, u64>,
 }
 
-/// A position.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+/// One position.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct PositionStatus {
-    /// Contract.
+    /// The contract.
     pub symbol: String,
-    /// `BOTH`, `LONG` or `SHORT`.
+    /// `both`, `long` or `short`.
     pub side: String,
     /// Signed amount.
     pub amount: String,
-    /// Average entry price.
+    /// Entry price.
     pub entry_price: Option<String>,
-    /// Newest mark price.
+    /// Mark price.
     pub mark_price: Option<String>,
-    /// Profit not yet realised.
+    /// Unrealised profit, in the margin asset.
     pub unrealised: Option<String>,
     /// `cross` or `isolated`.
     pub margin: String,
-    /// Size at the mark price.
+    /// Notional value.
     pub notional: Option<String>,
 }
 
-/// An open order.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+/// One open order.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderStatus {
-    /// Contract.
+    /// The contract.
     pub symbol: String,
-    /// `regular` or `conditional`.
+    /// Which of the venue's stores holds it.
     pub store: String,
-    /// `BUY` or `SELL`.
+    /// `buy` or `sell`.
     pub side: String,
-    /// What kind of order.
+    /// `limit`, `stop`, `take_profit`, ….
     pub kind: String,
-    /// `BOTH`, `LONG` or `SHORT`.
+    /// `both`, `long` or `short`.
     pub position_side: String,
-    /// Quantity; zero for close-position.
+    /// Quantity.
     pub quantity: String,
     /// Limit price.
     pub price: Option<String>,
@@ -92,43 +109,80 @@ pub struct OrderStatus {
     pub trigger: Option<String>,
     /// Whether it can only reduce.
     pub reduce_only: bool,
-    /// Its sender's name for it.
+    /// The client order id.
     pub client_id: Option<String>,
 }
 
-/// A policy at its worst scope.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+/// One policy at one scope.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicyStatus {
-    /// Its id.
+    /// Its id in the policy file.
     pub id: String,
     /// Its type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What was measured.
+    /// The account, a symbol, or a leg.
     pub scope: String,
-    /// `ok`, `pending`, `tripped`, `latched`, `unknown` or `disabled`.
+    /// Within, breached, unknown and so on.
     pub state: String,
-    /// The highest rung in force.
+    /// The rung that holds.
     pub rung: Option<String>,
-    /// The measurement.
+    /// What was measured.
     pub value: Option<String>,
-    /// The next rung's threshold.
+    /// The next threshold.
     pub next_threshold: Option<String>,
-    /// What is left to it.
+    /// The distance to it.
     pub headroom: Option<String>,
-    /// The arithmetic, when it is not simply fine.
+    /// Why there is no value, or why it tripped.
     pub why: Option<String>,
 }
 
-/// What holds an account.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+/// What holds an account down until it is re-armed.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct LatchStatus {
-    /// Why, with numbers.
+    /// Why, with the numbers.
     pub cause: String,
     /// Since when, Unix ms.
     pub since_ms: i64,
-    /// The way out.
+    /// How it is released.
     pub rearm: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(states: &[&str]) -> Status {
+        let account = |state: &&str| AccountStatus {
+            state: (*state).into(),
+            ..AccountStatus::default()
+        };
+        Status {
+            accounts: states.iter().map(account).collect(),
+        }
+    }
+
+    #[test]
+    fn ready_means_that_every_account_is_guarded() {
+        for (states, ready) in [
+            (&["armed"][..], true),
+            (&["armed", "blocked", "reducing", "flattening", "latched"], true),
+            (&[], false),
+            (&["armed", "blind"], false),
+            (&["starting"], false),
+            (&["powerless"], false),
+            (&["stopped"], false),
+            (&["a state that is not known"], false),
+        ] {
+            assert_eq!(of(states).ready(), ready, "{states:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_null_and_it_reads_back() {
+        let status = of(&["armed"]);
+        let text = serde_json::to_string(&status).unwrap();
+        assert!(text.contains("\"equity\":null"), "{text}");
+        assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), status);
+    }
 }

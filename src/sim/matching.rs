@@ -1,4 +1,4 @@
-//! The matching engine: placing, filling, triggering, cancelling. It checks the guard's promise at every fill.
+//! The matching engine: placing, filling, cancelling. It checks the guard's promise at every fill.
 
 use super::account::{Leg, margin_asset};
 use super::auth::{Refusal, refuse};
@@ -13,8 +13,6 @@ use rust_decimal::dec;
 const TAKER: Decimal = dec!(0.0005);
 /// Maker fee (VIP 0).
 const MAKER: Decimal = dec!(0.0002);
-/// Conditional orders of an account (S4).
-const ALGO_MAX: usize = 200;
 /// Regular orders of a symbol.
 const OPEN_MAX: usize = 200;
 /// Prefix of every order that a guard gives.
@@ -22,7 +20,7 @@ const GUARD: &str = "bs-";
 
 impl Exchange {
     /// Signed amount of a leg.
-    fn held(&self, leg: &Leg) -> Decimal {
+    pub(super) fn held(&self, leg: &Leg) -> Decimal {
         self.ledger.amount(leg)
     }
 
@@ -122,7 +120,7 @@ impl Exchange {
         Ok(id)
     }
 
-    fn check_side(&self, order: &Order) -> Result<(), Refusal> {
+    pub(super) fn check_side(&self, order: &Order) -> Result<(), Refusal> {
         let sided = order.position_side != "BOTH";
         if sided != self.ledger.hedge {
             return refuse(-4061, "Order's position side does not match user's setting.");
@@ -218,7 +216,7 @@ impl Exchange {
     }
 
     /// The first half of the promise: what a guard sends must not be able to open anything.
-    fn check_promise(&mut self, order: &Order) {
+    pub(super) fn check_promise(&mut self, order: &Order) {
         if order.client_id.starts_with(GUARD) && !order.only_reduces() {
             self.violation(format!(
                 "order {} could open a position: {} {} {} without reduce-only",
@@ -272,7 +270,7 @@ impl Exchange {
     }
 
     /// What an order may fill so that a reduce-only one takes no more than is there.
-    fn reducible(&self, id: i64, quantity: Decimal) -> Decimal {
+    pub(super) fn reducible(&self, id: i64, quantity: Decimal) -> Decimal {
         let Some(order) = self.orders.get(&id) else {
             return Decimal::ZERO;
         };
@@ -431,172 +429,13 @@ impl Exchange {
         }
     }
 
-    /// Accepts or refuses an order for the conditional store. No margin is checked before the trigger (S4).
-    ///
-    /// # Errors
-    ///
-    /// The venue's refusal.
-    pub(super) fn place_algo(&mut self, mut order: Order) -> Result<i64, Refusal> {
-        let Some(market) = self.markets.get(&order.symbol) else {
-            return refuse(-1121, "Invalid symbol.");
-        };
-        let open = self
-            .orders
-            .values()
-            .filter(|other| other.is_open() && other.is_algo)
-            .count();
-        if open >= ALGO_MAX {
-            return refuse(-4045, "Reach max stop order limit.");
-        }
-        if self
-            .orders
-            .values()
-            .any(|other| other.is_open() && other.client_id == order.client_id)
-        {
-            return refuse(-4116, "ClientOrderId is duplicated.");
-        }
-        self.check_side(&order)?;
-        check_price(order.trigger, market.rules.tick)?;
-        if order.close_position {
-            if !order.quantity.is_zero() || order.reduce_only {
-                return refuse(
-                    -4136,
-                    "Target strategy invalid for orderType, closePosition(true).",
-                );
-            }
-            let opens = matches!(
-                (order.position_side.as_str(), order.buys()),
-                ("LONG", true) | ("SHORT", false)
-            );
-            if opens {
-                return refuse(-4138, "Position side cannot be closed by this side.");
-            }
-        } else {
-            check_quantity(order.quantity, market.rules.step, market.rules.limit_max)?;
-        }
-        if is_triggered(&order, market.price) {
-            return refuse(-2021, "Order would immediately trigger.");
-        }
-        self.check_promise(&order);
-        order.id = self.next_order;
-        self.next_order += 1;
-        order.is_algo = true;
-        order.status = "NEW".into();
-        (order.time, order.updated) = (self.now, self.now);
-        let id = order.id;
-        self.orders.insert(id, order.clone());
-        self.push_algo(&order, None);
-        Ok(id)
-    }
-
-    /// Triggers and fills what the present price reaches.
-    pub(super) fn sweep(&mut self) {
-        let reached: Vec<i64> = self
-            .orders
-            .values()
-            .filter(|order| order.is_open() && order.is_algo && order.status == "NEW")
-            .filter(|order| {
-                self.markets
-                    .get(&order.symbol)
-                    .is_some_and(|m| is_triggered(order, m.price))
-            })
-            .map(|order| order.id)
-            .collect();
-        for id in reached {
-            self.trigger(id);
-        }
-        let crossed: Vec<i64> = self
-            .orders
-            .values()
-            .filter(|order| order.is_open() && !order.is_algo && order.kind == "LIMIT")
-            .filter(|order| {
-                let price = self.markets.get(&order.symbol).map(|market| market.price);
-                price.is_some_and(|p| {
-                    if order.buys() {
-                        p <= order.price
-                    } else {
-                        p >= order.price
-                    }
-                })
-            })
-            .map(|order| order.id)
-            .collect();
-        for id in crossed {
-            let Some(order) = self.orders.get(&id).filter(|order| order.is_open()).cloned() else {
-                continue;
-            };
-            let quantity = self.reducible(id, order.remaining());
-            if quantity.is_zero() {
-                self.end_order(id, "EXPIRED", "EXPIRED", 4);
-            } else {
-                self.fill(id, quantity, order.price, true);
-            }
-        }
-    }
-
-    fn trigger(&mut self, id: i64) {
-        let Some(parent) = self.orders.get_mut(&id) else {
-            return;
-        };
-        parent.status = "TRIGGERING".into();
-        parent.updated = self.now;
-        let parent = parent.clone();
-        self.push_algo(&parent, None);
-        let quantity = if parent.close_position {
-            self.held(&parent.leg()).abs()
-        } else {
-            parent.quantity
-        };
-        if quantity.is_zero() {
-            return self.end_order(id, "EXPIRED", "", 6);
-        }
-        let child = Order {
-            client_id: parent.client_id.clone(),
-            symbol: parent.symbol.clone(),
-            side: parent.side.clone(),
-            position_side: parent.position_side.clone(),
-            kind: if parent.price.is_zero() { "MARKET" } else { "LIMIT" }.into(),
-            tif: "GTC".into(),
-            quantity,
-            price: parent.price,
-            reduce_only: parent.position_side == "BOTH" && (parent.reduce_only || parent.close_position),
-            working_type: "CONTRACT_PRICE".into(),
-            who: parent.who.clone(),
-            ..Order::default()
-        };
-        // The name passes on to the child: it must not count as a duplicate of its parent.
-        if let Some(parent) = self.orders.get_mut(&id) {
-            parent.status = "TRIGGERED".into();
-            parent.child = Some(self.next_order);
-        }
-        match self.place(child) {
-            Ok(_) => {
-                let done = self
-                    .orders
-                    .get(&id)
-                    .is_some_and(|order| order.status == "FINISHED");
-                if let (false, Some(parent)) = (done, self.orders.get(&id).cloned()) {
-                    self.push_algo(&parent, None);
-                }
-            }
-            Err(refusal) => {
-                if let Some(parent) = self.orders.get_mut(&id) {
-                    parent.status = "REJECTED".into();
-                    parent.child = None;
-                    let parent = parent.clone();
-                    self.push_algo(&parent, Some(&refusal.message));
-                }
-            }
-        }
-    }
-
     /// Cancels one order by its number.
     pub(super) fn cancel(&mut self, id: i64) {
         self.end_order(id, "CANCELED", "CANCELED", 0);
     }
 }
 
-fn check_quantity(quantity: Decimal, step: Decimal, max: Decimal) -> Result<(), Refusal> {
+pub(super) fn check_quantity(quantity: Decimal, step: Decimal, max: Decimal) -> Result<(), Refusal> {
     if quantity <= Decimal::ZERO {
         return refuse(-4003, "Quantity less than or equal to zero.");
     }
@@ -615,7 +454,7 @@ fn check_quantity(quantity: Decimal, step: Decimal, max: Decimal) -> Result<(), 
     Ok(())
 }
 
-fn check_price(price: Decimal, tick: Decimal) -> Result<(), Refusal> {
+pub(super) fn check_price(price: Decimal, tick: Decimal) -> Result<(), Refusal> {
     if price <= Decimal::ZERO {
         return refuse(-4013, "Price less than min price.");
     }
@@ -623,14 +462,4 @@ fn check_price(price: Decimal, tick: Decimal) -> Result<(), Refusal> {
         return refuse(-4014, "Price not increased by tick size.");
     }
     Ok(())
-}
-
-/// STOP* sells at or below its trigger and buys at or above; TAKE_PROFIT* the other way round (section 7).
-fn is_triggered(order: &Order, price: Decimal) -> bool {
-    let falls = order.buys() == order.kind.starts_with("TAKE_PROFIT");
-    if falls {
-        price <= order.trigger
-    } else {
-        price >= order.trigger
-    }
 }

@@ -8,6 +8,7 @@
 
 mod account;
 mod auth;
+mod conditional;
 mod events;
 mod exchange;
 mod limits;
@@ -15,6 +16,7 @@ mod market;
 mod matching;
 mod orders;
 mod report;
+mod requests;
 mod rest;
 mod rules;
 pub mod scenario;

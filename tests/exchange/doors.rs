@@ -317,14 +317,16 @@ fn wrong_files_are_named_with_a_hint_and_exit_2() {
         ("policies.toml", "to = \"45%\"", "to = \"75%\"", "45%"),
         (
             "policies.toml",
-            "type = \"drawdown\"",
-            "type = \"drawdwon\"",
+            "\"margin_ratio\"",
+            "\"margin_ration\"",
             "drawdown",
         ),
     ] {
         let folder = Folder::for_exchange(&exchange, "");
         let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
-        folder.write(name, &text.replacen(from, to, 1));
+        let wrong = text.replacen(from, to, 1);
+        assert_ne!(wrong, text, "{from} is in {name}");
+        folder.write(name, &wrong);
         let (code, told) = run(folder.verb("run"));
         assert_eq!(code, 2, "{told}");
         assert!(

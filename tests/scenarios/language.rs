@@ -30,6 +30,9 @@ pub struct Stage {
     last: Vec<IntentKey>,
     transfers: Vec<Transfer>,
     digests: bool,
+    /// Whether readings leave the margin type of cross positions out, as the venue's do.
+    is_cross_unsaid: bool,
+    looks: u32,
 }
 
 fn guard(policies: &str, start: Start) -> Guard {
@@ -53,6 +56,8 @@ impl Stage {
             last: Vec::new(),
             transfers: Vec::new(),
             digests: false,
+            is_cross_unsaid: false,
+            looks: 0,
         }
     }
 
@@ -99,6 +104,7 @@ impl Stage {
         if !decision.intents.is_empty() {
             self.last = decision.intents.iter().map(Intent::key).collect();
         }
+        self.looks += u32::from(decision.needs.orders);
         said.extend(words(&decision));
     }
 
@@ -116,6 +122,15 @@ impl Stage {
             }
             ["isolated"] => {
                 self.margin = MarginType::Isolated;
+                vec![]
+            }
+            ["cross"] => {
+                (self.margin, self.is_cross_unsaid) = (MarginType::Cross, true);
+                vec![]
+            }
+            // How often the orders were asked for since the last such line.
+            ["looks"] => {
+                said.push(format!("{} looks at the orders", std::mem::take(&mut self.looks)));
                 vec![]
             }
             ["wallet", amount] => {
@@ -152,6 +167,13 @@ impl Stage {
             ["holdings"] => vec![self.holdings()],
             ["orders"] => vec![self.open(Store::Regular), self.open(Store::Conditional)],
             ["transfers"] => vec![venue(Event::Transfers(self.transfers.clone()))],
+            // The venue lists only these yet.
+            ["transfers", listed @ ..] => {
+                let listed: Vec<i64> = listed.iter().map(|id| id.parse().unwrap()).collect();
+                let all = self.transfers.iter();
+                let some = all.filter(|transfer| listed.contains(&transfer.id)).cloned();
+                vec![venue(Event::Transfers(some.collect()))]
+            }
             ["mark", symbol, price] => {
                 let (symbol, price): (Symbol, Price) = (symbol.parse().unwrap(), price.parse().unwrap());
                 self.marks.insert(symbol.clone(), price);
@@ -160,6 +182,12 @@ impl Stage {
                     price,
                     at: self.now,
                 }]))]
+            }
+            // A mark whose venue time is this far behind our clock.
+            ["mark", symbol, price, "behind", behind] => {
+                let (symbol, price): (Symbol, Price) = (symbol.parse().unwrap(), price.parse().unwrap());
+                let at = Timestamp::from_ms(self.now.ms() - offset(behind).ms());
+                vec![venue(Event::Marks(vec![MarkPrice { symbol, price, at }]))]
             }
             // The position becomes this and profit goes to the wallet, as the stream tells it.
             ["position", leg, amount] => {
@@ -257,6 +285,15 @@ impl Stage {
                 said.push("restarted".into());
                 vec![Input::Tick]
             }
+            // The policy file was edited meanwhile: the first text became the second.
+            ["restart", "edited", from, to] => {
+                assert!(self.policies.contains(from), "not in the policy file: {from}");
+                self.policies = self.policies.replace(from, to);
+                let saved = self.guard.saved_state();
+                self.guard = guard(&self.policies, Start::Saved(Box::new(saved)));
+                said.push("restarted".into());
+                vec![Input::Tick]
+            }
             ["lost"] => {
                 self.guard = guard(&self.policies, Start::Lost("the database is damaged".into()));
                 vec![Input::Tick]
@@ -342,7 +379,8 @@ impl Stage {
             let position = Position {
                 amount: *amount,
                 entry: *entry,
-                margin: Some(self.margin),
+                margin: Some(self.margin)
+                    .filter(|margin| *margin == MarginType::Isolated || !self.is_cross_unsaid),
                 isolated_wallet: if self.margin == MarginType::Isolated {
                     self.wallet
                 } else {
