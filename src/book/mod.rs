@@ -105,6 +105,8 @@ pub struct Book {
     transfers_due: Option<Timestamp>,
     /// What balances moved by untold, less what the list explained since, in [`CURRENCY`].
     unexplained: Money,
+    /// Whether something was known of the account before this process.
+    is_resumed: bool,
     holdings_read: Option<Timestamp>,
     calls: BTreeMap<Bucket, Timestamp>,
     flow: Option<Money>,
@@ -230,10 +232,13 @@ impl Book {
                 continue;
             }
             let moved = known.is_none_or(|purse| purse.balance.wallet != balance.wallet);
-            if moved && (known.is_some() || !balance.wallet.is_zero()) {
+            // The very first reading of an account is what everything is measured from; after a restart, or later,
+            // a balance that moved untold must be explained before losses are judged by it.
+            let is_baseline = known.is_none() && self.holdings_read.is_none() && !self.is_resumed;
+            if moved && !is_baseline && (known.is_some() || !balance.wallet.is_zero()) {
                 self.transfers_due.get_or_insert(self.now);
                 agrees &= known.is_none();
-                let before = known.map_or(Money::ZERO, |purse| purse.balance.wallet);
+                let before = known.map_or(balance.wallet, |purse| purse.balance.wallet);
                 let moved = self
                     .value_of(asset, balance.wallet - before)
                     .unwrap_or(Money::ZERO);
@@ -520,6 +525,7 @@ impl Book {
 
     /// Takes back what was remembered of transfers.
     pub fn restore_transfers(&mut self, memory: TransferMemory) {
+        self.is_resumed = memory.horizon.is_some();
         self.transfers = memory;
     }
 

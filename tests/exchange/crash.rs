@@ -110,7 +110,7 @@ fn pr_09_a_lost_state_starts_latched_and_says_why() {
     let guard = folder.guard(&["--live"]);
     folder.wait_for("starting -> armed");
     assert_eq!(guard.terminate().0, Some(0));
-    std::fs::remove_file(folder.state().join("main.state.db")).unwrap();
+    std::fs::remove_file(folder.state().join("main.db")).unwrap();
     let guard = folder.guard(&["--live"]);
     folder.wait_for("starting -> latched");
     assert_eq!(guard.terminate().0, Some(0));

@@ -44,7 +44,7 @@ fn kill_status_and_rearm_work_on_the_running_guard() {
     let (status, metrics) = http(&base, "GET", "/metrics", &[], "");
     assert_eq!(status, 200);
     assert!(
-        metrics.contains("backstop_state{account=\"main\",state=\"armed\"} 1"),
+        metrics.contains("backstop_equity{account=\"main\"} 100"),
         "{metrics}"
     );
 
@@ -351,7 +351,7 @@ fn a_guard_that_is_not_running_is_said_to_be_so() {
     std::fs::create_dir_all(folder.state()).unwrap();
     folder.write(
         "state/control.token",
-        "view = \"0123456789abcdef\"\nkill = \"1123456789abcdef\"\nrearm = \"2123456789abcdef\"\n",
+        "view = \"0123456789abcdef01234\"\nkill = \"1123456789abcdef01234\"\nrearm = \"2123456789abcdef01234\"\n",
     );
     let (code, told) = run(folder.verb("status"));
     assert!(code == 2 && told.contains(&base), "{told}");
