@@ -47,8 +47,11 @@ pub async fn run(args: &Args) -> i32 {
         None => println!("{account} is {}; nothing is latched", state.state),
     }
     println!(
-        "equity {} USDT, high-water mark {}, drawdown {}, margin ratio {}",
-        state.equity.clone().unwrap_or_else(unknown),
+        "equity {}, high-water mark {}, drawdown {}, margin ratio {}",
+        state
+            .equity
+            .as_ref()
+            .map_or_else(unknown, |equity| format!("{equity} USDT")),
         state.high_water.clone().unwrap_or_else(unknown),
         state.drawdown.clone().unwrap_or_else(unknown),
         state.margin_ratio.clone().unwrap_or_else(unknown),

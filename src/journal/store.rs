@@ -298,7 +298,8 @@ impl Files {
             .collect()
     }
 
-    /// Renames the database's files, and a marker that cannot be read, to `*.damaged-<n>` with the first free `n`.
+    /// Renames the database's files to `*.damaged-<n>` with the first free `n`; a marker that cannot be read is kept so
+    /// as well.
     fn set_aside(&self, and_the_marker: bool) -> io::Result<()> {
         let mut parts = self.parts();
         parts.extend(and_the_marker.then(|| self.marker.clone()));
@@ -312,7 +313,11 @@ impl Files {
             .find(|n| !parts.iter().any(|part| there(&aside(part, *n))))
             .ok_or_else(|| io::Error::other("too many damaged copies: move them away"))?;
         for part in parts.iter().filter(|part| there(part)) {
-            std::fs::rename(part, aside(part, n))?;
+            // The marker keeps its name too until a new one takes it: without one, the next start would be a first.
+            let linked = *part == self.marker && std::fs::hard_link(part, aside(part, n)).is_ok();
+            if !linked {
+                std::fs::rename(part, aside(part, n))?;
+            }
         }
         sync_folder(&self.database)
     }
@@ -504,28 +509,34 @@ fn load(files: &Files) -> Result<(Connection, Marker, Loaded), StoreError> {
             why,
         },
     };
-    let found = match judge(files, existed, &marker) {
-        Ok(found) => found,
+    // A new database goes on where the old one was, so that the old one stays recognisable as older.
+    let known = marker.as_ref().ok().copied().flatten().unwrap_or(Marker {
+        number: 0,
+        hash: [0; 32],
+    });
+    match judge(files, existed, &marker) {
+        Ok((connection, newest, loaded)) => {
+            let marker = newest.as_ref().map_or(known, Marker::of);
+            Ok((connection, marker, loaded))
+        }
         Err(Unusable::Damaged(why)) => {
             files
                 .set_aside(marker.is_err())
                 .map_err(|error| io_error(&files.database, &error))?;
+            // Above zero, and before there is a new database: until a state is saved in it, every start finds a loss.
+            // A crash now is no way around the latch.
+            let marker = Marker {
+                number: known.number.max(1),
+                ..known
+            };
+            marker
+                .write(&files.marker)
+                .map_err(|error| io_error(&files.marker, &error))?;
             let connection = files.open().map_err(failed)?;
-            (connection, None, Loaded::Lost(why))
+            Ok((connection, marker, Loaded::Lost(why)))
         }
-        Err(other) => return Err(failed(other)),
-    };
-    let (connection, newest, loaded) = found;
-    // A new database goes on where the old one was, so that the old one stays recognisable as older.
-    let marker = match (newest, marker) {
-        (Some(row), _) => Marker::of(&row),
-        (None, Ok(Some(marker))) => marker,
-        (None, _) => Marker {
-            number: 0,
-            hash: [0; 32],
-        },
-    };
-    Ok((connection, marker, loaded))
+        Err(other) => Err(failed(other)),
+    }
 }
 
 type Found = (Connection, Option<Row>, Loaded);

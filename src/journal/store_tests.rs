@@ -419,3 +419,28 @@ fn pr_24_what_was_promised_survives_kill_9() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn pr_08_a_loss_stays_a_loss_until_something_is_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    guarded(dir.path(), &["one"]);
+    fs::write(dir.path().join("main.guarded"), "").unwrap();
+    for start in ["first", "second"] {
+        assert!(lost(&look(dir.path())), "{start} start");
+    }
+    guarded(dir.path(), &["two"]);
+    assert_eq!(look(dir.path()), Loaded::State("two".into()));
+
+    // The start was cut short after the loss was seen and before a new database was there.
+    fs::write(dir.path().join("main.guarded"), "").unwrap();
+    fs::remove_file(dir.path().join("main.db")).unwrap();
+    assert!(lost(&look(dir.path())));
+
+    // An account that was guarded and whose first state was never saved.
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(look(dir.path()), Loaded::Fresh);
+    fs::remove_file(dir.path().join("main.db")).unwrap();
+    for start in ["first", "second"] {
+        assert!(lost(&look(dir.path())), "{start} start");
+    }
+}

@@ -55,8 +55,8 @@ pub async fn serve(
     control: Control,
     cancel: CancellationToken,
 ) -> io::Result<()> {
-    let port = listener.local_addr()?.port();
-    let router = routes::router(port, tokens, control, cancel.clone());
+    let listen = listener.local_addr()?;
+    let router = routes::router(listen, tokens, control, cancel.clone());
     let serving =
         axum::serve(Limited::new(listener), router).with_graceful_shutdown(cancel.clone().cancelled_owned());
     let too_long = async {

@@ -20,6 +20,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::Deserialize;
 use serde_json::json;
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,15 +55,33 @@ struct Known {
     cancel: CancellationToken,
 }
 
-/// The control API on this port.
-pub(super) fn router(port: u16, tokens: Tokens, control: Control, cancel: CancellationToken) -> Router {
-    let names = ["127.0.0.1", "localhost", "[::1]"];
+/// What a request may name as its host: this machine by its own names, and the address that is listened on.
+fn hosts(listen: SocketAddr) -> Vec<String> {
+    let mut names = vec!["127.0.0.1".to_owned(), "localhost".into(), "[::1]".into()];
+    match listen.ip() {
+        ip if ip.is_unspecified()
+            || names.contains(&ip.to_string())
+            || ip == IpAddr::V6(Ipv6Addr::LOCALHOST) => {}
+        IpAddr::V4(ip) => names.push(ip.to_string()),
+        IpAddr::V6(ip) => names.push(format!("[{ip}]")),
+    }
+    let port = listen.port();
     let mut hosts: Vec<String> = names.iter().map(|name| format!("{name}:{port}")).collect();
     if port == 80 {
-        hosts.extend(names.map(str::to_owned));
+        hosts.append(&mut names);
     }
+    hosts
+}
+
+/// The control API, listening there.
+pub(super) fn router(
+    listen: SocketAddr,
+    tokens: Tokens,
+    control: Control,
+    cancel: CancellationToken,
+) -> Router {
     let desk = Desk(Arc::new(Known {
-        hosts,
+        hosts: hosts(listen),
         tokens,
         control,
         wrong: RateLimiter::direct(Quota::per_second(WRONG_TOKENS)),
@@ -361,4 +380,30 @@ async fn rearm(State(desk): State<Desk>, headers: HeaderMap, bytes: Bytes) -> Re
         Base::Rebase => Baseline::Rebase,
     };
     desk.order(rearm.account, Command::Rearm { baseline }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn se_04_an_address_that_is_listened_on_is_a_host_and_listening_everywhere_is_none() {
+        for (listen, more) in [
+            ("127.0.0.1:7878", &[][..]),
+            ("127.0.0.2:7878", &["127.0.0.2:7878"]),
+            ("0.0.0.0:7878", &[]),
+            ("[::]:7878", &[]),
+            ("192.0.2.5:7878", &["192.0.2.5:7878"]),
+            ("[2001:db8::5]:7878", &["[2001:db8::5]:7878"]),
+        ] {
+            let mut expected = vec!["127.0.0.1:7878", "localhost:7878", "[::1]:7878"];
+            expected.extend(more);
+            assert_eq!(hosts(listen.parse().unwrap()), expected, "{listen}");
+        }
+        assert_eq!(
+            hosts("[::1]:80".parse().unwrap()).len(),
+            6,
+            "the usual port may be left out"
+        );
+    }
 }
