@@ -38,6 +38,7 @@ pub struct Guard {
     last_state: State,
     saved: Option<(Timestamp, Drifting)>,
     is_changed: bool,
+    wake: Option<Timestamp>,
     was_deaf: bool,
     transfers_asked: Timestamp,
     restored: Vec<(Intent, Qty)>,
@@ -62,6 +63,7 @@ impl Guard {
             last_state: State::Starting,
             saved: None,
             is_changed: false,
+            wake: None,
             was_deaf: false,
             transfers_asked: Timestamp::default(),
             restored: Vec::new(),
@@ -112,6 +114,7 @@ impl Guard {
         self.plan(&mut decision);
         self.look_around(&mut decision);
         self.keep(&mut decision);
+        self.wake = self.next_wake();
         decision
     }
 
@@ -361,11 +364,18 @@ impl Guard {
                 saved: self.saved_state(),
                 is_urgent,
             });
+        } else if let Some((at, _)) = &mut self.saved {
+            // Looked at, and nothing had moved: the next look is as far away as the next save.
+            *at = decision.at;
         }
     }
 
     /// When it wants to be woken with a [`Input::Tick`].
     pub fn deadline(&self) -> Option<Timestamp> {
+        self.wake
+    }
+
+    fn next_wake(&self) -> Option<Timestamp> {
         let now = self.book.now();
         let policies = self
             .policies

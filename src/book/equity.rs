@@ -10,8 +10,12 @@ use crate::model::{Asset, Money, Ratio};
 pub const CURRENCY: &str = "USDT";
 
 impl Book {
-    /// Wallets plus unrealised profit, in [`CURRENCY`].
+    /// Wallets plus unrealised profit, in [`CURRENCY`]. Worked out once a step, however many policies ask.
     pub fn equity(&self) -> Result<Money, Missing> {
+        self.equity_now.get_or_init(|| self.work_out_equity()).clone()
+    }
+
+    fn work_out_equity(&self) -> Result<Money, Missing> {
         let mut total = self.wallets()?;
         for (leg, position) in self.positions() {
             let mark = self.mark_price(&leg.symbol)?;

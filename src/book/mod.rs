@@ -22,6 +22,7 @@ use crate::model::{
 };
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 /// How long after the stream spoke of something a reading that says otherwise is taken for a late one.
 ///
@@ -105,6 +106,10 @@ pub struct Book {
     transfers_due: Option<Timestamp>,
     /// What balances moved by untold, less what the list explained since, in [`CURRENCY`].
     unexplained: Money,
+    /// Equity at this step, once somebody asked.
+    equity_now: OnceLock<Result<Money, Missing>>,
+    /// Grows with everything but mark prices.
+    revision: u64,
     /// Whether something was known of the account before this process.
     is_resumed: bool,
     holdings_read: Option<Timestamp>,
@@ -120,6 +125,9 @@ impl Book {
     /// Takes in one event at `now`, which never runs backwards.
     pub fn apply(&mut self, now: Timestamp, event: &Event) {
         self.begin(now);
+        if !matches!(event, Event::Marks(_)) {
+            self.revision = self.revision.wrapping_add(1);
+        }
         match event {
             Event::Link(change) => self.link.change(now, change),
             Event::Account(update) => {
@@ -170,6 +178,7 @@ impl Book {
         self.now = self.now.max(now);
         self.flow = None;
         self.unclassified = false;
+        self.equity_now.take();
     }
 
     fn account(&mut self, update: &AccountUpdate) {
@@ -390,6 +399,11 @@ impl Book {
             Ok(value) => self.flow = Some(self.flow.unwrap_or(Money::ZERO) + value),
             Err(_) => self.unclassified = true,
         }
+    }
+
+    /// A number that changes with everything but mark prices: the same number, the same positions and orders.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// The time of the newest step.

@@ -46,6 +46,7 @@ pub struct Hands {
     tape: Option<Tape>,
     newest: watch::Sender<Arc<Newest>>,
     watched: BTreeSet<Symbol>,
+    revision: u64,
     began: Timestamp,
     published: Timestamp,
     pulsed: Timestamp,
@@ -84,6 +85,7 @@ impl Hands {
             tape,
             newest: watch::Sender::new(Arc::new(Newest::new())),
             watched: BTreeSet::new(),
+            revision: 0,
             began: now,
             published: Timestamp::default(),
             pulsed: now,
@@ -184,7 +186,6 @@ impl Hands {
             (leg.clone(), (position.clone(), step))
         });
         self.newest.send_replace(Arc::new(newest.collect()));
-        self.is_fresh = true;
     }
 
     /// Asks the session for what the decision needs to know.
@@ -207,11 +208,9 @@ impl Hands {
                 let _ = self.wants.try_send(want);
             }
         }
-        if !self.newest.borrow().is_empty() || guard.book().positions().next().is_some() {
-            // While something is held, an order may be waiting to be checked against it.
-            if self.newest.receiver_count() > 0 {
-                self.publish_newest(guard);
-            }
+        // While an order waits to be checked against the newest positions, they are kept new.
+        if self.newest.receiver_count() > 0 && self.revision != guard.book().revision() {
+            self.publish_newest(guard);
         }
     }
 
@@ -229,7 +228,10 @@ impl Hands {
 
     /// Shows a decision: recording, event stream, story, log.
     fn tell(&mut self, guard: &Guard, decision: Decision) {
-        self.follow_marks(guard);
+        if self.revision != guard.book().revision() {
+            self.revision = guard.book().revision();
+            self.follow_marks(guard);
+        }
         if decision.records.is_empty() && decision.notes.is_empty() {
             return;
         }
