@@ -99,8 +99,28 @@ impl Stage {
         self.now = until;
     }
 
+    /// The promise, at every step of every scenario: an order closes, and never more than is there.
+    fn keeps_its_word(&self, decision: &Decision) {
+        for intent in &decision.intents {
+            let Intent::Reduce(order) = intent else { continue };
+            let held = self.guard.book().amount(order.leg());
+            assert_eq!(
+                Some(order.side()),
+                Side::closing(held),
+                "{order:?} against {held}"
+            );
+            assert!(order.qty() <= held.abs(), "{order:?} against {held}");
+        }
+    }
+
+    /// Ids of the orders that are open at the venue.
+    pub fn open_ids(&self) -> Vec<i64> {
+        self.orders.keys().copied().collect()
+    }
+
     fn step(&mut self, input: &Input, said: &mut Vec<String>) {
         let decision = self.guard.step(self.now, input);
+        self.keeps_its_word(&decision);
         if !decision.intents.is_empty() {
             self.last = decision.intents.iter().map(Intent::key).collect();
         }
@@ -299,6 +319,17 @@ impl Stage {
                 vec![Input::Tick]
             }
             // outcome N WORD…: of the Nth intent of the last decision that had any.
+            // outcome any N WORD…: the same, counted round; nothing when there is none.
+            ["outcome", "any", number, rest @ ..] => {
+                let number: usize = number.parse().unwrap();
+                let chosen = number
+                    .checked_rem(self.last.len())
+                    .map(|index| self.last[index].clone());
+                chosen
+                    .into_iter()
+                    .map(|key| Input::Outcome(key, outcome(rest, self.now)))
+                    .collect()
+            }
             ["outcome", number, rest @ ..] => {
                 let key = self.last[number.parse::<usize>().unwrap() - 1].clone();
                 vec![Input::Outcome(key, outcome(rest, self.now))]

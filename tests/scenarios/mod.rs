@@ -5,6 +5,7 @@
 //! here knows a socket or a clock.
 
 mod language;
+mod random;
 
 use language::Stage;
 use std::fs;

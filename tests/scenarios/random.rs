@@ -1,0 +1,139 @@
+//! Random lives of an account: whatever happens in whatever order, no order can add risk, nothing panics, and the same
+//! life gives the same decisions. A failing case prints its lines; kept ones are in `proptest-regressions`.
+
+use super::language::Stage;
+use proptest::prelude::*;
+
+const POLICIES: &str = r#"
+version = 1
+name = "random"
+[[policy]]
+id = "margin"
+type = "margin_ratio"
+ladder = [ { at = "40%", action = "block" }, { at = "60%", action = "reduce", to = "30%" }, { at = "90%", action = "flatten" } ]
+[[policy]]
+id = "call"
+type = "margin_call"
+ladder = [ { action = "reduce", to = "30%" } ]
+[[policy]]
+id = "size"
+type = "max_position"
+latch = "for 1m"
+ladder = [ { at = "30000", action = "reduce", to = "20000" } ]
+[[policy]]
+id = "drawdown"
+type = "drawdown"
+ladder = [ { at = "10%", action = "reduce", fraction = "50%" }, { at = "20%", action = "flatten", latch = "manual" } ]
+[[policy]]
+id = "day"
+type = "period_loss"
+ladder = [ { at = "15%", action = "block", latch = "until_reset" } ]
+[[policy]]
+id = "blind"
+type = "blind"
+ladder = [ { at = "20s", action = "block" } ]
+"#;
+
+/// One event: its kind, two small choices, and the time since the one before.
+type Draw = (u8, u8, i16, u32);
+
+/// The line that a draw stands for, given where the account is.
+fn line(stage: &Stage, at: u64, (kind, choice, number, _): Draw, orders: &mut i64) -> String {
+    let (symbol, price) = if choice % 2 == 0 {
+        ("BTCUSDT", 60_000)
+    } else {
+        ("ALTUSDT", 400)
+    };
+    let quantity = f64::from(number) / if choice % 2 == 0 { 40_000.0 } else { 300.0 };
+    let event = match kind % 18 {
+        0..=3 => format!("mark {symbol} {}", price + price * i64::from(number) / 90_000),
+        4 | 5 => format!("position {symbol} {quantity:.3}"),
+        6 => format!("silently {symbol} {quantity:.3}"),
+        7 => "holdings".into(),
+        8 => "orders".into(),
+        9 => "transfers".into(),
+        10 => format!("transfer {}", i32::from(number) / 10),
+        11 => format!("transfer {} silently", i32::from(number) / 10),
+        12 => {
+            *orders += 1;
+            let side = if number < 0 { "SELL" } else { "BUY" };
+            let extra = ["", " ro", " stop", " stop close"][usize::from(choice) % 4];
+            format!(
+                "order {orders} {symbol} {side} {:.3}{extra}",
+                quantity.abs() + 0.001
+            )
+        }
+        13 => match stage.open_ids().get(usize::from(choice) % 7) {
+            Some(id) => format!("gone {id}"),
+            None => "wait".into(),
+        },
+        14 => {
+            let results = [
+                "filled 0",
+                "filled 0.1",
+                "accepted",
+                "done",
+                "suppressed",
+                "unknown",
+                "conflict",
+                "band",
+                "absent",
+                "powerless",
+                "retry",
+            ];
+            format!(
+                "outcome any {choice} {}",
+                results[usize::from(number.unsigned_abs()) % results.len()]
+            )
+        }
+        15 => ["link down", "link up", "snapshot", "wait"][usize::from(choice) % 4].into(),
+        16 => [
+            "kill block",
+            "kill flatten ALTUSDT",
+            "kill flatten",
+            "rearm keep",
+            "rearm rebase",
+            "killfile on",
+            "killfile off",
+        ][usize::from(choice) % 7]
+            .into(),
+        _ => ["restart", "call BTCUSDT", "lost", "wait"][usize::from(choice) % 4].into(),
+    };
+    format!("{at}ms {event}")
+}
+
+/// Lives one life; gives what was said at each line.
+fn live(draws: &[Draw]) -> Vec<String> {
+    let mut stage = Stage::new(POLICIES);
+    let mut said = Vec::new();
+    for start in [
+        "0s digests",
+        "0s wallet 10000",
+        "0s hold BTCUSDT 0.3 60000",
+        "0s hold ALTUSDT -10 400",
+        "0s snapshot",
+    ] {
+        said.push(stage.play(start));
+    }
+    let (mut at, mut orders) = (0u64, 0);
+    for draw in draws {
+        at += u64::from(draw.3);
+        let line = line(&stage, at, *draw, &mut orders);
+        let decided = stage.play(&line);
+        said.push(format!("{line} -> {decided}"));
+    }
+    said
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_life_of_an_account_makes_an_order_that_could_add_risk(
+        draws in prop::collection::vec((any::<u8>(), any::<u8>(), -30_000i16..30_000, 0u32..4_000), 1..120)
+    ) {
+        let once = live(&draws);
+        let twice = live(&draws);
+        prop_assert_eq!(once, twice, "the same life gives the same decisions");
+    }
+}
