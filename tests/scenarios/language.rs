@@ -1,5 +1,7 @@
 //! The words of scenario lines, and a small venue that holds what they said.
 
+use super::rules::rules;
+use super::said::words;
 use backstop::event::{
     AccountUpdate, BalanceChange, Baseline, CalledPosition, Command, Doubt, Event, Holdings, Input,
     KillAction, Link, MarginCall, Outcome, PositionChange, Reason, Rejection, RejectionKind, Report,
@@ -7,9 +9,8 @@ use backstop::event::{
 };
 use backstop::guard::{Decision, Guard, Start};
 use backstop::model::{
-    Asset, Balance, ClientOrderId, Instrument, Intent, IntentKey, Leg, LotRule, MarginType, MarkPrice, Money,
-    Order, OrderId, OrderKind, OrderStatus, Position, PositionMode, PositionSide, Price, PriceBand, Qty,
-    Ratio, Side, Span, Store, Symbol, Tier, Timestamp, TradingStatus,
+    Asset, Balance, ClientOrderId, Intent, IntentKey, Leg, MarginType, MarkPrice, Money,
+    Order, OrderId, OrderKind, OrderStatus, Position, PositionMode, PositionSide, Price, Qty, Side, Span, Store, Symbol, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -512,113 +513,4 @@ fn leg_of(text: &str) -> Leg {
         symbol: symbol.parse().unwrap(),
         side,
     }
-}
-
-fn words(decision: &Decision) -> Vec<String> {
-    let mut words = Vec::new();
-    for record in &decision.records {
-        let mut text = record.policy.clone();
-        if record.scope != "account" {
-            text.push_str(&format!(" [{}]", record.scope));
-        }
-        if let Some(rung) = record.rung {
-            text.push_str(&format!(" {rung}"));
-        }
-        text.push_str(&format!(" {}", record.state));
-        if let (Some(value), Some(threshold)) = (record.value, record.threshold) {
-            text.push_str(&format!(" {value}/{threshold}"));
-        } else if record.state == "unknown" {
-            text.push_str(&format!(" ({})", record.why));
-        }
-        if !record.orders.is_empty() {
-            let orders: Vec<String> = record.orders.iter().map(intent).collect();
-            text.push_str(&format!(": {}", orders.join(", ")));
-        }
-        words.push(text);
-    }
-    for note in &decision.notes {
-        if note.text.starts_with("state ") || note.text.contains("verified") || note.text.contains("aim") {
-            words.push(note.text.clone());
-        }
-    }
-    if decision.needs.reconnect {
-        words.push("reconnect".into());
-    }
-    match &decision.answer {
-        Some(Ok(_)) => words.push("ok".into()),
-        Some(Err(refusal)) => words.push(format!("refused: {refusal}")),
-        None => {}
-    }
-    words
-}
-
-fn intent(intent: &Intent) -> String {
-    match intent {
-        Intent::Reduce(order) => {
-            let price = match order.pricing() {
-                backstop::model::Pricing::Market => String::new(),
-                backstop::model::Pricing::Ioc(price) => format!(" ioc {price}"),
-            };
-            format!("{} {} {}{price}", order.side(), order.qty(), order.leg())
-        }
-        Intent::Cancel(id) => format!("cancel {} {}", id.symbol, id.id),
-        Intent::CancelAll(symbol) => format!("cancel all {symbol}"),
-        Intent::CancelAllConditional(symbol) => format!("cancel all conditional {symbol}"),
-    }
-}
-
-fn rules() -> Vec<Instrument> {
-    let q = |text: &str| text.parse::<Qty>().unwrap();
-    let m = |text: &str| text.parse::<Money>().unwrap();
-    let r = |text: &str| text.parse::<Ratio>().unwrap();
-    let tiers = |rows: &[(&str, &str, &str, &str)]| -> Vec<Tier> {
-        rows.iter()
-            .map(|(floor, cap, rate, cum)| Tier {
-                floor: m(floor),
-                cap: m(cap),
-                rate: r(rate),
-                deduction: m(cum),
-            })
-            .collect()
-    };
-    let instrument = |symbol: &str, tiers: Vec<Tier>, most: &str| Instrument {
-        symbol: symbol.parse().unwrap(),
-        margin_asset: Asset::new("USDT").unwrap(),
-        status: TradingStatus::Trading,
-        tick: "0.1".parse::<Price>().unwrap().decimal(),
-        lot: LotRule {
-            min: q("0.001"),
-            max: q("1000"),
-            step: q("0.001"),
-        },
-        market_lot: LotRule {
-            min: q("0.001"),
-            max: q(most),
-            step: q("0.001"),
-        },
-        min_notional: m("50"),
-        band: Some(PriceBand {
-            up: r("1.05"),
-            down: r("0.95"),
-        }),
-        market_bound: Some(r("0.05")),
-        tiers,
-    };
-    vec![
-        // binance-usdm.md 9.3 and POLICIES.md c.3.
-        instrument(
-            "BTCUSDT",
-            tiers(&[("0", "50000", "0.004", "0"), ("50000", "250000", "0.005", "50")]),
-            "120",
-        ),
-        instrument(
-            "ALTUSDT",
-            tiers(&[
-                ("0", "5000", "0.01", "0"),
-                ("5000", "25000", "0.025", "75"),
-                ("25000", "100000", "0.05", "700"),
-            ]),
-            "10",
-        ),
-    ]
 }

@@ -6,6 +6,8 @@
 
 mod language;
 mod random;
+mod rules;
+mod said;
 
 use language::Stage;
 use std::fs;
