@@ -9,8 +9,9 @@ use backstop::event::{
 };
 use backstop::guard::{Decision, Guard, Start};
 use backstop::model::{
-    Asset, Balance, ClientOrderId, Intent, IntentKey, Leg, MarginType, MarkPrice, Money,
-    Order, OrderId, OrderKind, OrderStatus, Position, PositionMode, PositionSide, Price, Qty, Side, Span, Store, Symbol, Timestamp,
+    Asset, Balance, ClientOrderId, Intent, IntentKey, Leg, MarginType, MarkPrice, Money, Order, OrderId,
+    OrderKind, OrderStatus, Position, PositionMode, PositionSide, Price, Qty, Side, Span, Store, Symbol,
+    Timestamp,
 };
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 
 use super::language::Stage;
 use proptest::prelude::*;
+use rust_decimal::Decimal;
 
 const POLICIES: &str = r#"
 version = 1
@@ -44,11 +45,17 @@ fn line(stage: &Stage, at: u64, (kind, choice, number, _): Draw, orders: &mut i6
     } else {
         ("ALTUSDT", 400)
     };
-    let quantity = f64::from(number) / if choice % 2 == 0 { 40_000.0 } else { 300.0 };
+    // Thousandths: up to 0.75 BTC or 100 ALT, either way.
+    let thousandths = if choice % 2 == 0 {
+        i64::from(number) / 40
+    } else {
+        i64::from(number) * 10 / 3
+    };
+    let quantity = Decimal::new(thousandths, 3);
     let event = match kind % 18 {
         0..=3 => format!("mark {symbol} {}", price + price * i64::from(number) / 90_000),
-        4 | 5 => format!("position {symbol} {quantity:.3}"),
-        6 => format!("silently {symbol} {quantity:.3}"),
+        4 | 5 => format!("position {symbol} {quantity}"),
+        6 => format!("silently {symbol} {quantity}"),
         7 => "holdings".into(),
         8 => "orders".into(),
         9 => "transfers".into(),
@@ -59,8 +66,8 @@ fn line(stage: &Stage, at: u64, (kind, choice, number, _): Draw, orders: &mut i6
             let side = if number < 0 { "SELL" } else { "BUY" };
             let extra = ["", " ro", " stop", " stop close"][usize::from(choice) % 4];
             format!(
-                "order {orders} {symbol} {side} {:.3}{extra}",
-                quantity.abs() + 0.001
+                "order {orders} {symbol} {side} {}{extra}",
+                Decimal::new(thousandths.abs() + 1, 3)
             )
         }
         13 => match stage.open_ids().get(usize::from(choice) % 7) {
