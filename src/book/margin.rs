@@ -179,3 +179,156 @@ impl fmt::Display for Bucket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Holdings, Settings};
+    use crate::model::{
+        Balance, Instrument, LotRule, MarkPrice, PositionMode, PositionSide, Qty, Store, Symbol, Tier,
+        Timestamp, TradingStatus,
+    };
+
+    fn m(text: &str) -> Money {
+        text.parse().unwrap()
+    }
+
+    /// BTCUSDT and OTHERUSDT with the tiers of binance-usdm.md 9.3, read as the venue would tell it.
+    fn book(wallet: &str, held: &[(&str, PositionSide, &str, &str, &str, Option<&str>)]) -> Book {
+        let now = Timestamp::from_ms(1_795_000_000_000);
+        let usdt = Asset::new("USDT").unwrap();
+        let lot = LotRule {
+            min: Qty::ZERO,
+            max: Qty::ZERO,
+            step: Qty::ZERO,
+        };
+        let tier = |floor: &str, cap: &str, rate: &str, deduction: &str| Tier {
+            floor: m(floor),
+            cap: m(cap),
+            rate: rate.parse().unwrap(),
+            deduction: m(deduction),
+        };
+        let instrument = |symbol: &str| Instrument {
+            symbol: Symbol::new(symbol).unwrap(),
+            margin_asset: usdt.clone(),
+            status: TradingStatus::Trading,
+            tick: rust_decimal::Decimal::ZERO,
+            lot,
+            market_lot: lot,
+            min_notional: Money::ZERO,
+            band: None,
+            market_bound: None,
+            tiers: vec![
+                tier("0", "50000", "0.004", "0"),
+                tier("50000", "250000", "0.005", "50"),
+            ],
+        };
+        let positions = held.iter().map(|(symbol, side, amount, entry, _, isolated)| {
+            let position = Position {
+                amount: amount.parse().unwrap(),
+                entry: Some(entry.parse().unwrap()),
+                margin: isolated.map(|_| MarginType::Isolated),
+                isolated_wallet: isolated.map_or(Money::ZERO, m),
+                at: now,
+            };
+            (
+                Leg {
+                    symbol: Symbol::new(symbol).unwrap(),
+                    side: *side,
+                },
+                position,
+            )
+        });
+        let marks = held.iter().map(|(symbol, _, _, _, mark, _)| MarkPrice {
+            symbol: Symbol::new(symbol).unwrap(),
+            price: mark.parse().unwrap(),
+            at: now,
+        });
+        let holdings = Holdings {
+            balances: vec![(
+                usdt.clone(),
+                Balance {
+                    wallet: m(wallet),
+                    cross_wallet: m(wallet),
+                    at: now,
+                },
+            )],
+            positions: positions.collect(),
+            marks: marks.collect(),
+        };
+        let mut book = Book::default();
+        for event in [
+            Event::Settings(Settings {
+                mode: PositionMode::OneWay,
+                multi_assets: false,
+            }),
+            Event::Rules(vec![instrument("BTCUSDT"), instrument("OTHERUSDT")]),
+            Event::OpenOrders(Store::Regular, vec![]),
+            Event::OpenOrders(Store::Conditional, vec![]),
+            Event::Holdings(holdings),
+        ] {
+            book.apply(now, &event);
+        }
+        book
+    }
+
+    #[test]
+    fn the_ratio_is_one_at_the_worked_liquidation_prices() {
+        use PositionSide::{Both, Long, Short};
+        // The other contract needs 120 (30 000 × 0.4 %) and has lost 800, as the third case asks.
+        let other = ("OTHERUSDT", Both, "1", "30800", "30000", None);
+        for (name, wallet, held) in [
+            (
+                "long",
+                "6000",
+                vec![("BTCUSDT", Both, "1", "60000", "54221.1055", None)],
+            ),
+            (
+                "short",
+                "6000",
+                vec![("BTCUSDT", Both, "-1", "60000", "65721.3930", None)],
+            ),
+            (
+                "beside another",
+                "6000",
+                vec![("BTCUSDT", Both, "1", "60000", "55145.7286", None), other],
+            ),
+            (
+                "hedged",
+                "6000",
+                vec![
+                    ("BTCUSDT", Long, "1", "60000", "49125.1682", None),
+                    ("BTCUSDT", Short, "-0.4", "62000", "49125.1682", None),
+                ],
+            ),
+            (
+                "isolated",
+                "9000",
+                vec![("BTCUSDT", Both, "0.5", "60000", "57831.3253", Some("1200"))],
+            ),
+        ] {
+            let book = book(wallet, &held);
+            let worst = book.worst_ratio().unwrap().unwrap();
+            let off = (worst - Ratio::ONE).abs();
+            assert!(off < "0.00001".parse().unwrap(), "{name}: {worst}");
+        }
+    }
+
+    #[test]
+    fn c8_no_balance_is_worse_than_any_ratio() {
+        let held = [("BTCUSDT", PositionSide::Both, "1", "60000", "50000", None)];
+        assert_eq!(book("6000", &held).worst_ratio(), Ok(None));
+    }
+
+    #[test]
+    fn a8_a_missing_mark_is_unknown_and_not_zero() {
+        let mut book = book(
+            "6000",
+            &[("BTCUSDT", PositionSide::Both, "1", "60000", "60000", None)],
+        );
+        book.begin(Timestamp::from_ms(1_795_000_000_000 + 11_000));
+        let symbol = Symbol::new("BTCUSDT").unwrap();
+        assert_eq!(book.worst_ratio(), Err(Missing::StaleMark(symbol.clone())));
+        assert_eq!(book.equity(), Err(Missing::StaleMark(symbol)));
+    }
+}

@@ -174,7 +174,7 @@ impl Planner {
         );
         let counter = (demand.episode.clone(), leg.clone());
         let number = self.counters.get(&counter).copied().unwrap_or(0);
-        let Some(id) = self.client_id(&counter, number) else {
+        let Some(id) = self.client_id(&counter, held, number) else {
             return;
         };
         let step = instrument.market_lot.step;
@@ -189,9 +189,11 @@ impl Planner {
         }
     }
 
-    /// `bs-` and twenty hexadecimal digits that the account, episode, leg and number determine (SPEC.md section 5).
-    fn client_id(&self, (episode, leg): &(String, Leg), number: u32) -> Option<ClientOrderId> {
-        let digest = Sha256::digest(format!("{}|{episode}|{leg}|{number}", self.account));
+    /// `bs-` and twenty hexadecimal digits that the account, episode, leg, number and what the leg holds determine
+    /// (SPEC.md section 5). The holding is in it because a crash can lose the newest number: an order that filled meanwhile
+    /// left another holding, so its id is not given again; one that did not is the same attempt, and has the same id.
+    fn client_id(&self, (episode, leg): &(String, Leg), held: Qty, number: u32) -> Option<ClientOrderId> {
+        let digest = Sha256::digest(format!("{}|{episode}|{leg}|{held}|{number}", self.account));
         let text = hex::encode(digest.get(..10)?);
         ClientOrderId::new(&format!("{}{text}", ClientOrderId::PREFIX)).ok()
     }
