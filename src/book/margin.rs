@@ -193,8 +193,18 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Symbol, leg, amount, entry price, mark price, isolated wallet.
+    type Row = (
+        &'static str,
+        PositionSide,
+        &'static str,
+        &'static str,
+        &'static str,
+        Option<&'static str>,
+    );
+
     /// BTCUSDT and OTHERUSDT with the tiers of binance-usdm.md 9.3, read as the venue would tell it.
-    fn book(wallet: &str, held: &[(&str, PositionSide, &str, &str, &str, Option<&str>)]) -> Book {
+    fn book(wallet: &str, held: &[Row]) -> Book {
         let now = Timestamp::from_ms(1_795_000_000_000);
         let usdt = Asset::new("USDT").unwrap();
         let lot = LotRule {

@@ -2,16 +2,25 @@
 
 use super::stage::{Exchange, Folder, backstop, guard_orders, http, kept_its_word, position};
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-/// A guard with a control API on a port that was free a moment ago.
+/// A port below those that the system gives to others by itself, so that no other test gets it in between.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let start = u16::try_from(std::process::id() % 100).unwrap() * 100;
+        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A guard with a control API.
 fn with_control(exchange: &Exchange) -> (Folder, String) {
     let folder = Folder::for_exchange(exchange, "");
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port();
     folder.replace("listen = \"\"", &format!("listen = \"127.0.0.1:{port}\""));
     (folder, format!("http://127.0.0.1:{port}"))
 }
