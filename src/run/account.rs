@@ -84,6 +84,13 @@ pub async fn guard_account(
         other => RunError::Usage(format!("account {label}: {other}")),
     })?;
     let (start, begun) = begin(loaded, &account);
+    if let Start::Lost(why) = &start {
+        tracing::error!("account {label} starts latched, because its kept state is lost: {why}");
+        let text = format!("the kept state is lost: {why}; latched until re-arm");
+        if let Some(story) = &outlets.story {
+            let _ = story.try_send(super::story::Told::text(clock.now(), text));
+        }
+    }
     let transfers_since = match &start {
         Start::Saved(saved) => saved.transfers.horizon,
         Start::Fresh | Start::Lost(_) => None,
@@ -268,5 +275,61 @@ async fn until(clock: &Clock, wake: Option<Timestamp>) {
             tokio::time::sleep(Duration::from_millis(u64::try_from(left.ms()).unwrap_or(0))).await;
         }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::KillAction;
+    use crate::guard::Saved;
+    use crate::response::Kill;
+
+    fn account(is_live: bool) -> Account {
+        Account {
+            label: "main".into(),
+            venue: "sim".into(),
+            rest_url: String::new(),
+            stream_url: String::new(),
+            sapi_url: None,
+            is_mainnet: false,
+            key: SecretString::from("key"),
+            secret: SecretString::from("secret"),
+            timing: Timing::default(),
+            policies: PolicySet {
+                name: "t".into(),
+                policies: Vec::new(),
+            },
+            digest: String::new(),
+            is_live,
+            record: None,
+        }
+    }
+
+    #[test]
+    fn what_a_dry_run_latched_does_not_close_anything_live() {
+        let kill = Kill {
+            action: KillAction::Flatten,
+            symbol: None,
+            reason: "would have".into(),
+            since: Timestamp::from_ms(1),
+            fulfilled: false,
+        };
+        let saved = Saved {
+            kills: vec![kill],
+            ..Saved::default()
+        };
+        for (was_live, is_live, kept) in [
+            (false, true, 0),
+            (false, false, 1),
+            (true, true, 1),
+            (true, false, 1),
+        ] {
+            let loaded = Loaded::State(state::write(&saved, was_live));
+            match begin(loaded, &account(is_live)).0 {
+                Start::Saved(start) => assert_eq!(start.kills.len(), kept, "{was_live} -> {is_live}"),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

@@ -113,6 +113,11 @@ fn pr_09_a_lost_state_starts_latched_and_says_why() {
     std::fs::remove_file(folder.state().join("main.db")).unwrap();
     let guard = folder.guard(&["--live"]);
     folder.wait_for("starting -> latched");
+    assert!(
+        folder.log().contains("the kept state is lost"),
+        "{}",
+        folder.log()
+    );
     assert_eq!(guard.terminate().0, Some(0));
 }
 
