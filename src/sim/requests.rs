@@ -3,8 +3,8 @@
 use super::auth::{Params, Refusal, refuse};
 use super::orders::Order;
 
-/// An order from its parameters; what does not belong together is refused.
-pub(super) fn order_of(params: &Params, who: &str) -> Result<Order, Refusal> {
+/// An order from its parameters, named `fresh_id` when its sender gave no name; what does not belong together is refused.
+pub(super) fn order_of(params: &Params, who: &str, fresh_id: &str) -> Result<Order, Refusal> {
     let kind = params.need("type")?.to_owned();
     let side = params.need("side")?.to_owned();
     if !matches!(side.as_str(), "BUY" | "SELL") {
@@ -34,7 +34,7 @@ pub(super) fn order_of(params: &Params, who: &str) -> Result<Order, Refusal> {
     };
     let client_id = params
         .get(name)
-        .map_or_else(|| "x-generated".to_owned(), str::to_owned);
+        .map_or_else(|| fresh_id.to_owned(), str::to_owned);
     let fits = (1..=36).contains(&client_id.len())
         && client_id
             .chars()

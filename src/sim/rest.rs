@@ -376,7 +376,7 @@ impl Exchange {
         let done = |message: &str| Ok(json!({ "code": 200, "msg": message }));
         match line {
             "POST /fapi/v1/order" => {
-                let order = order_of(params, who)?;
+                let order = order_of(params, who, &format!("x-{}", self.next_order))?;
                 if !matches!(order.kind.as_str(), "LIMIT" | "MARKET") {
                     return refuse(
                         -4120,
@@ -436,7 +436,7 @@ impl Exchange {
                 if params.need("algoType")? != "CONDITIONAL" {
                     return refuse(-1130, "Data sent for parameter 'algoType' is not valid.");
                 }
-                let order = order_of(params, who)?;
+                let order = order_of(params, who, &format!("x-{}", self.next_order))?;
                 if matches!(order.kind.as_str(), "LIMIT" | "MARKET") {
                     return refuse(-1116, "Invalid orderType.");
                 }

@@ -158,6 +158,16 @@ fn the_exchange_answers_refuses_and_tells_as_the_venue_does() {
     );
     assert!(status == 401 && body.contains("-2015"), "{body}");
 
+    // Orders without a name of their own get one each: the second is no duplicate of the first.
+    for _ in 0..2 {
+        let query =
+            "symbol=BTCUSDT&side=SELL&type=LIMIT&quantity=0.001&price=62000&timeInForce=GTC&reduceOnly=true";
+        let (status, body) = signed(&exchange, "POST", "/fapi/v1/order", query);
+        assert_eq!(status, 200, "{body}");
+    }
+    let (_, body) = signed(&exchange, "DELETE", "/fapi/v1/allOpenOrders", "symbol=BTCUSDT");
+    assert_eq!(body["code"], 200, "{body}");
+
     // A non-ASCII symbol, percent-encoded and signed as sent (PA-08); RESULT tells the end, without a price (5.5).
     let query = "symbol=%E6%B5%8B%E8%AF%95USDT&side=BUY&type=MARKET&quantity=100&reduceOnly=true&newOrderRespType=RESULT";
     let (status, body) = signed(&exchange, "POST", "/fapi/v1/order", query);
@@ -180,7 +190,8 @@ fn the_exchange_answers_refuses_and_tells_as_the_venue_does() {
                 .unwrap();
             if let Message::Text(text) = frame.unwrap().unwrap() {
                 let body: Value = serde_json::from_str(&text).unwrap();
-                if body["a"]["m"] != "FUNDING_FEE" {
+                let of_limits = body["o"]["o"] == "LIMIT";
+                if body["a"]["m"] != "FUNDING_FEE" && !of_limits {
                     names.push((
                         body["e"].as_str().unwrap().into(),
                         body["o"]["x"].as_str().unwrap_or("").into(),
