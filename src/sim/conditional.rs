@@ -179,3 +179,94 @@ fn is_triggered(order: &Order, price: Decimal) -> bool {
         price >= order.trigger
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Scenario;
+
+    fn exchange(path: &str) -> Exchange {
+        let text = format!(
+            "name='t'\ndescription=''\nduration='60s'\n[[symbol]]\nname='BTCUSDT'\npath=[{path}]\n[account]\nwallet={{USDT='10000'}}\n[[account.position]]\nsymbol='BTCUSDT'\nquantity='0.5'\nentry_price='60000'\n"
+        );
+        Exchange::new(Scenario::parse(&text).unwrap(), 0)
+    }
+
+    fn order(kind: &str, quantity: &str, price: &str, trigger: &str) -> Order {
+        Order {
+            client_id: format!("x-{kind}-{quantity}-{price}"),
+            symbol: "BTCUSDT".into(),
+            side: "SELL".into(),
+            position_side: "BOTH".into(),
+            kind: kind.into(),
+            tif: "GTC".into(),
+            quantity: quantity.parse().unwrap(),
+            price: price.parse().unwrap(),
+            trigger: trigger.parse().unwrap(),
+            reduce_only: true,
+            who: "bot".into(),
+            ..Order::default()
+        }
+    }
+
+    #[test]
+    fn a_stop_triggers_closes_by_its_child_and_is_finished() {
+        let mut exchange =
+            exchange("{at='0s',price='60000'},{at='5s',price='60000'},{at='6s',price='58000'}");
+        let stop = Order {
+            reduce_only: false,
+            close_position: true,
+            ..order("STOP_MARKET", "0", "0", "59000")
+        };
+        let id = exchange.place_algo(stop).unwrap();
+        exchange.cancel_all("BTCUSDT", false);
+        exchange.advance(5_000);
+        assert_eq!(
+            exchange.orders[&id].status, "NEW",
+            "the regular store's cancel-all leaves it alone"
+        );
+        exchange.advance(7_000);
+        assert_eq!(exchange.orders[&id].status, "FINISHED");
+        let child = &exchange.orders[&exchange.orders[&id].child.unwrap()];
+        assert_eq!(
+            (child.client_id.as_str(), child.status.as_str()),
+            ("x-STOP_MARKET-0-0", "FILLED")
+        );
+        assert!(exchange.ledger.held().is_empty());
+    }
+
+    #[test]
+    fn or_14_resting_reduce_only_orders_shrink_and_go_with_the_position() {
+        let mut exchange = exchange("{at='0s',price='60000'}");
+        let resting = exchange.place(order("LIMIT", "0.4", "62000", "0")).unwrap();
+        assert_eq!(
+            exchange
+                .place(order("LIMIT", "0.4", "62500", "0"))
+                .map(|id| exchange.orders[&id].quantity.to_string()),
+            Ok("0.1".into())
+        );
+        // Everything is promised away now: another limit is refused, a market order knocks the resting ones out.
+        assert_eq!(
+            exchange
+                .place(order("LIMIT", "0.1", "63000", "0"))
+                .unwrap_err()
+                .code,
+            -2022
+        );
+        exchange.place(order("MARKET", "0.3", "0", "0")).unwrap();
+        assert_eq!(
+            (
+                exchange.orders[&resting].status.as_str(),
+                exchange.orders[&resting].expiry
+            ),
+            ("EXPIRED", 4)
+        );
+        exchange.place(order("MARKET", "9", "0", "0")).unwrap();
+        assert!(exchange.ledger.held().is_empty(), "at most what is there");
+        assert!(exchange.orders.values().all(|order| !order.is_open()));
+        assert_eq!(
+            exchange.place(order("MARKET", "0.1", "0", "0")).unwrap_err().code,
+            -2022
+        );
+    }
+}
