@@ -9,8 +9,8 @@ use super::flights::Flights;
 use super::{Driver, Needs};
 use crate::book::{Book, Bucket};
 use crate::model::{
-    ClientOrderId, Instrument, Intent, IntentKey, Leg, Order, Pricing, Qty, Ratio, ReduceOrder, Span, Store,
-    Symbol, Timestamp,
+    ClientOrderId, Instrument, Intent, IntentKey, Leg, Order, OrderKind, Pricing, Qty, Ratio, ReduceOrder,
+    Span, Store, Symbol, Timestamp,
 };
 use crate::policy::envelope::Policy;
 use crate::policy::{Action, Amount, Cut, Kind, Scope};
@@ -280,7 +280,7 @@ fn cancels(sight: &Sight<'_>, round: &mut Round) {
                 .book
                 .orders()
                 .of(&symbol)
-                .filter(|order| order.id.store == store)
+                .filter(|order| order.id.store == store && order.kind != OrderKind::Liquidation)
                 .collect();
             let mut doomed: Vec<(usize, &Order)> = Vec::new();
             let spare = spare_closers(sight.book, &symbol);

@@ -384,7 +384,9 @@ impl Stage {
             client_id: Some(ClientOrderId::new(&format!("bot-{id}")).unwrap()),
             side: if side == "BUY" { Side::Buy } else { Side::Sell },
             position_side: leg.side,
-            kind: if conditional {
+            kind: if rest.contains(&"liquidation") {
+                OrderKind::Liquidation
+            } else if conditional {
                 OrderKind::Stop
             } else {
                 OrderKind::Limit
