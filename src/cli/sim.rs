@@ -87,8 +87,9 @@ fn opening(server: &Server, as_json: bool) -> String {
     let (key, secret) = server.credentials();
     let (rest, streams) = (server.rest_url(), server.stream_url());
     if as_json {
-        return json!({"rest_url": rest, "stream_url": streams, "api_key": key, "api_secret": secret})
-            .to_string();
+        return json!({"rest_url": rest, "stream_url": streams, "control_url": server.control_url(),
+            "api_key": key, "api_secret": secret})
+        .to_string();
     }
     format!(
         "The embedded exchange is open. Its money is play money, and so are its keys.

@@ -2,8 +2,10 @@
 
 use super::account::{Ledger, Leg, Markets, margin_asset};
 use super::events::Fill;
+use super::faults::Faults;
 use super::limits::Limits;
 use super::market::Market;
+use super::mischief::Past;
 use super::orders::Order;
 use super::report::Report;
 use super::scenario::{Placement, Scenario};
@@ -11,7 +13,7 @@ use super::shapes::mark_price;
 use super::{Outgoing, Target};
 use rust_decimal::{Decimal, dec};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// The script moves in steps of this many ms.
 const STEP_MS: i64 = 100;
@@ -42,6 +44,9 @@ pub(super) struct Income {
 pub struct Exchange {
     pub(super) scenario: Scenario,
     start: i64,
+    /// The time that the exchange was given last.
+    real: i64,
+    /// What its own clock says: the same, unless a fault sets it.
     pub(super) now: i64,
     next_step: i64,
     last_marks: i64,
@@ -61,6 +66,12 @@ pub struct Exchange {
     pub(super) liquidating: bool,
     /// Countdown cancels by symbol.
     pub(super) countdowns: BTreeMap<String, i64>,
+    pub(super) faults: Faults,
+    /// Frames that a fault holds back, by when they are due and the order of their making.
+    pub(super) late: BTreeMap<(i64, u64), Outgoing>,
+    pub(super) late_count: u64,
+    /// The account as it was, for readings that lag; empty without such a fault.
+    pub(super) past: VecDeque<Past>,
     called: BTreeMap<String, i64>,
     bot_count: u64,
     done: usize,
@@ -76,6 +87,7 @@ impl Exchange {
             .collect();
         let mut exchange = Exchange {
             start: start_ms,
+            real: start_ms,
             now: start_ms,
             next_step: start_ms + STEP_MS,
             last_marks: 0,
@@ -97,6 +109,10 @@ impl Exchange {
             },
             liquidating: false,
             countdowns: BTreeMap::new(),
+            faults: Faults::new(&scenario.fault, scenario.seed),
+            late: BTreeMap::new(),
+            late_count: 0,
+            past: VecDeque::new(),
             called: BTreeMap::new(),
             bot_count: 0,
             done: 0,
@@ -138,25 +154,34 @@ impl Exchange {
 
     /// When [`Exchange::advance`] wants to be called next.
     pub fn next_due(&self) -> i64 {
-        self.next_step
-    }
-
-    /// Takes the frames that are due, in order.
-    pub fn drain(&mut self) -> Vec<Outgoing> {
-        std::mem::take(&mut self.outgoing)
+        self.late
+            .keys()
+            .next()
+            .map_or(self.next_step, |(due, _)| self.next_step.min(*due))
     }
 
     /// Whether a listenKey brings events.
-    pub fn listen_key_valid(&self, key: &str, now_ms: i64) -> bool {
+    pub fn listen_key_valid(&self, key: &str) -> bool {
         self.listen
             .as_ref()
-            .is_some_and(|(known, until)| known == key && now_ms < *until)
+            .is_some_and(|(known, until)| known == key && self.now < *until)
+    }
+
+    /// The time that the exchange was given last, whatever its own clock says.
+    pub(super) fn real(&self) -> i64 {
+        self.real
+    }
+
+    /// Time since the start of the script, ms.
+    pub(super) fn at(&self) -> i64 {
+        self.real - self.start
     }
 
     /// The exchange's own account of what happened.
     pub fn report(&self) -> Report {
         let mut report = self.report.clone();
-        report.elapsed_ms = self.now - self.start;
+        report.elapsed_ms = self.at();
+        report.faults = self.faults.struck();
         report.fills = self.fills.len();
         report.with_state(&self.ledger, &self.markets, &self.orders)
     }
@@ -173,16 +198,22 @@ impl Exchange {
             if self.next_step > now_ms {
                 break;
             }
-            self.now = self.next_step;
+            self.tell_time(self.next_step);
             self.next_step += STEP_MS;
             self.step();
         }
         self.next_step = self.next_step.max(now_ms - STEP_MS);
-        self.now = self.now.max(now_ms);
+        self.tell_time(self.real.max(now_ms));
+    }
+
+    fn tell_time(&mut self, real: i64) {
+        self.real = real;
+        self.now = real + self.clock_error();
     }
 
     fn step(&mut self) {
-        let at = self.now - self.start;
+        let at = self.at();
+        self.happen();
         if let Some((key, until)) = self.listen.clone()
             && self.now >= until
         {
@@ -191,15 +222,17 @@ impl Exchange {
             self.push("listenKeyExpired", json!({ "listenKey": key }));
             self.listen = None;
         }
+        let deserted = self.is_deserted();
         for market in self.markets.values_mut() {
             market.move_to(at);
+            market.deserted = deserted;
         }
         self.sweep();
         self.actors(at);
         self.count_down();
         self.margins();
-        if self.now - self.last_marks >= MARKS_EVERY_MS {
-            self.last_marks = self.now;
+        if self.real - self.last_marks >= MARKS_EVERY_MS {
+            self.last_marks = self.real;
             self.push_marks();
         }
     }
@@ -376,7 +409,8 @@ impl Exchange {
             .filter(|order| order.is_open() && order.is_algo == is_algo && order.symbol == symbol)
             .map(|order| order.id)
             .collect();
-        for id in open {
+        let done = self.cancels_done(open.len());
+        for id in open.into_iter().take(done) {
             self.cancel(id);
         }
     }

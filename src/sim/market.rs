@@ -18,6 +18,8 @@ pub struct Market {
     random: u64,
     /// The present price; mark, index and last are the same.
     pub price: Decimal,
+    /// Whether nobody is in the book: a fault.
+    pub deserted: bool,
 }
 
 impl Market {
@@ -38,6 +40,7 @@ impl Market {
                     .bytes()
                     .fold(7, |hash, byte| hash * 31 + u64::from(byte)),
             price: Decimal::ONE,
+            deserted: false,
         };
         market.move_to(0);
         market
@@ -74,7 +77,8 @@ impl Market {
     /// What a taker finds: prices from the best away, with the quantity at each.
     pub fn levels(&self, buys: bool) -> Vec<(Decimal, Decimal)> {
         let sign = if buys { 1 } else { -1 };
-        (0..self.levels)
+        let levels = if self.deserted { 0 } else { self.levels };
+        (0..levels)
             .map(|level| {
                 let bps = i64::from(self.spread_bps) + i64::from(self.level_bps) * i64::from(level);
                 (self.offset(sign * bps), self.depth)

@@ -47,6 +47,7 @@ impl Exchange {
     ///
     /// The venue's refusal, by the rules of binance-usdm.md 5.2 and section 6.
     pub(super) fn place(&mut self, mut order: Order) -> Result<i64, Refusal> {
+        self.mistreat(&mut order)?;
         let Some(market) = self.markets.get(&order.symbol) else {
             return refuse(-1121, "Invalid symbol.");
         };
@@ -217,7 +218,7 @@ impl Exchange {
 
     /// The first half of the promise: what a guard sends must not be able to open anything.
     pub(super) fn check_promise(&mut self, order: &Order) {
-        if order.client_id.starts_with(GUARD) && !order.only_reduces() {
+        if order.client_id.starts_with(GUARD) && !order.only_reduces() && !order.flag_ignored {
             self.violation(format!(
                 "order {} could open a position: {} {} {} without reduce-only",
                 order.client_id, order.side, order.quantity, order.symbol
@@ -345,7 +346,7 @@ impl Exchange {
         if order.client_id.starts_with(GUARD) {
             let grew = after.abs() > before.abs();
             let flipped = !after.is_zero() && after.is_sign_negative() != before.is_sign_negative();
-            if grew || flipped {
+            if (grew || flipped) && !order.flag_ignored {
                 self.violation(format!(
                     "order {} moved {} from {before} to {after}",
                     order.client_id,

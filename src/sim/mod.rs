@@ -11,9 +11,11 @@ mod auth;
 mod conditional;
 mod events;
 mod exchange;
+pub mod faults;
 mod limits;
 mod market;
 mod matching;
+mod mischief;
 mod orders;
 mod report;
 mod requests;
@@ -78,4 +80,19 @@ pub enum Target {
         /// The stream's name, lower case, such as `btcusdt@markPrice@1s`.
         stream: String,
     },
+    /// To every socket, whatever it asked for: a fault.
+    Everybody(Act),
+}
+
+/// What a fault does to a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Sends the text, to private sockets only.
+    Say,
+    /// Sends something that is no text.
+    Utter(faults::Form),
+    /// Sends a ping.
+    Ping,
+    /// Closes with a code; the text is the reason.
+    Close(u16),
 }

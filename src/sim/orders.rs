@@ -46,6 +46,8 @@ pub struct Order {
     pub child: Option<i64>,
     /// Who sent it: `guard`, `bot` or `venue`.
     pub who: String,
+    /// The venue took it as an ordinary order although it was reduce-only: a fault, not the sender's doing.
+    pub flag_ignored: bool,
     /// Created.
     pub time: i64,
     /// Last change.

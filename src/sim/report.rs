@@ -39,6 +39,8 @@ pub struct Report {
     pub requests: BTreeMap<String, u64>,
     /// Refusals by code.
     pub errors: BTreeMap<i64, u64>,
+    /// How often each kind of fault struck.
+    pub faults: BTreeMap<String, u64>,
 }
 
 /// A leg in words.

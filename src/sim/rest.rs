@@ -27,6 +27,9 @@ impl Exchange {
         self.advance(now_ms);
         let line = format!("{} {}", request.method, request.path);
         let params = Params::of(request);
+        if let Some(answer) = self.struck(&line, request, &params) {
+            return answer;
+        }
         let mut headers = Vec::new();
         let answer = match self.limits.take(self.now, weight(&line, &params)) {
             Ok(()) => self.answer(&line, request, &params),
@@ -63,7 +66,12 @@ impl Exchange {
         }
     }
 
-    fn answer(&mut self, line: &str, request: &HttpRequest, params: &Params) -> Result<Value, Refusal> {
+    pub(super) fn answer(
+        &mut self,
+        line: &str,
+        request: &HttpRequest,
+        params: &Params,
+    ) -> Result<Value, Refusal> {
         if let Some(answer) = self.public(line, params) {
             return answer;
         }
@@ -75,22 +83,28 @@ impl Exchange {
             });
         }
         let secret = self.secret_of(request.api_key.as_deref())?;
-        let is_guard = secret == self.credentials().1;
-        if is_guard {
-            *self.report.requests.entry(line.to_owned()).or_insert(0) += 1;
-            if !line.starts_with("GET ") && !PROMISED.contains(&line) {
-                self.violation(format!("the guard sent {line}"));
-            }
-        }
+        let is_guard = self.note(line, request.api_key.as_deref());
         if line.ends_with("/listenKey") {
             return self.listen_key(&request.method);
         }
         check(request, params, &secret, self.now)?;
         let who = if is_guard { "guard" } else { "bot" };
         match request.method.as_str() {
-            "GET" => self.read(line, params),
+            "GET" => self.read_as_of(line, params),
             _ => self.change(line, params, who),
         }
+    }
+
+    /// Counts a request of the guard's key, and whether it keeps its promise; `true` when it is the guard's.
+    pub(super) fn note(&mut self, line: &str, key: Option<&str>) -> bool {
+        if key != Some(self.credentials().0.as_str()) {
+            return false;
+        }
+        *self.report.requests.entry(line.to_owned()).or_insert(0) += 1;
+        if !line.starts_with("GET ") && !PROMISED.contains(&line) {
+            self.violation(format!("the guard sent {line}"));
+        }
+        true
     }
 
     fn secret_of(&self, key: Option<&str>) -> Result<String, Refusal> {
@@ -184,7 +198,7 @@ impl Exchange {
         }
     }
 
-    fn read(&mut self, line: &str, params: &Params) -> Result<Value, Refusal> {
+    pub(super) fn read(&mut self, line: &str, params: &Params) -> Result<Value, Refusal> {
         let symbol = params.get("symbol");
         if symbol.is_some_and(|symbol| !self.markets.contains_key(symbol)) {
             return refuse(-1121, "Invalid symbol.");

@@ -1,7 +1,8 @@
 //! Scenario files: a market's script, the account's start, and a bot that trades on it. TOML, strict.
 
+use super::faults::{FAULTS_MAX, Fault};
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 const BUILT_IN: [(&str, &str); 5] = [
@@ -78,6 +79,9 @@ pub struct Scenario {
     /// Funding payments.
     #[serde(default)]
     pub funding: Vec<FundingScript>,
+    /// What goes wrong.
+    #[serde(default)]
+    pub fault: Vec<Fault>,
 }
 
 /// A contract and its price path.
@@ -249,9 +253,15 @@ pub struct FundingScript {
 }
 
 /// A time after the start, in ms; written as `1500ms`, `12s`, `2m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct At(pub i64);
+
+impl From<At> for String {
+    fn from(at: At) -> String {
+        format!("{}ms", at.0)
+    }
+}
 
 impl TryFrom<String> for At {
     type Error = String;
@@ -349,6 +359,12 @@ impl Scenario {
             return wrong(
                 format!("the path of {} runs backwards", symbol.name),
                 "give the points in their order",
+            );
+        }
+        if self.fault.len() > FAULTS_MAX {
+            return wrong(
+                format!("more than {FAULTS_MAX} faults"),
+                "use `percent` and `until`",
             );
         }
         let known = |name: &str| self.symbol.iter().any(|symbol| symbol.name == name);

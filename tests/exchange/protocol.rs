@@ -3,35 +3,8 @@
 use super::stage::{Exchange, http};
 use futures_util::StreamExt;
 use serde_json::Value;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a client of the venue has a clock of its own"
-)]
-fn now_ms() -> u128 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()
-}
-
-fn signed(exchange: &Exchange, method: &str, path: &str, query: &str) -> (u16, Value) {
-    let joined = if query.is_empty() {
-        String::new()
-    } else {
-        format!("{query}&")
-    };
-    let payload = format!("{joined}timestamp={}", now_ms());
-    let signature = backstop::sim::sign(&exchange.secret, &payload);
-    let target = format!("{path}?{payload}&signature={signature}");
-    let (status, body) = http(
-        &exchange.rest_url,
-        method,
-        &target,
-        &[("X-MBX-APIKEY", &exchange.key)],
-        "",
-    );
-    (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
-}
 
 #[test]
 fn the_exchange_answers_refuses_and_tells_as_the_venue_does() {
@@ -134,7 +107,7 @@ fn the_exchange_answers_refuses_and_tells_as_the_venue_does() {
         ("DELETE", "/fapi/v1/order", "symbol=BTCUSDT&orderId=1", 400, -2011),
         ("GET", "/fapi/v1/order", "symbol=BTCUSDT&orderId=1", 400, -2013),
     ] {
-        let (got, body) = signed(&exchange, method, path, query);
+        let (got, body) = exchange.own(method, path, query);
         assert_eq!(
             (got, body["code"].as_i64()),
             (status, Some(code)),
@@ -162,15 +135,15 @@ fn the_exchange_answers_refuses_and_tells_as_the_venue_does() {
     for _ in 0..2 {
         let query =
             "symbol=BTCUSDT&side=SELL&type=LIMIT&quantity=0.001&price=62000&timeInForce=GTC&reduceOnly=true";
-        let (status, body) = signed(&exchange, "POST", "/fapi/v1/order", query);
+        let (status, body) = exchange.own("POST", "/fapi/v1/order", query);
         assert_eq!(status, 200, "{body}");
     }
-    let (_, body) = signed(&exchange, "DELETE", "/fapi/v1/allOpenOrders", "symbol=BTCUSDT");
+    let (_, body) = exchange.own("DELETE", "/fapi/v1/allOpenOrders", "symbol=BTCUSDT");
     assert_eq!(body["code"], 200, "{body}");
 
     // A non-ASCII symbol, percent-encoded and signed as sent (PA-08); RESULT tells the end, without a price (5.5).
     let query = "symbol=%E6%B5%8B%E8%AF%95USDT&side=BUY&type=MARKET&quantity=100&reduceOnly=true&newOrderRespType=RESULT";
-    let (status, body) = signed(&exchange, "POST", "/fapi/v1/order", query);
+    let (status, body) = exchange.own("POST", "/fapi/v1/order", query);
     assert_eq!(
         (status, &body["status"], &body["executedQty"]),
         (200, &"FILLED".into(), &"100".into()),

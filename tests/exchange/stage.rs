@@ -6,9 +6,14 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
+/// Key and secret of the bot, which trades on the guarded account.
+const BOT: (&str, &str) = (
+    "bot-key-of-the-embedded-exchange",
+    "bot-secret-of-the-embedded-exchange",
+);
 /// A condition that does not come true within this has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -17,6 +22,8 @@ pub struct Exchange {
     process: Child,
     pub rest_url: String,
     pub stream_url: String,
+    /// The same as `rest_url`, without the faults of the network.
+    control_url: String,
     pub key: String,
     pub secret: String,
 }
@@ -80,6 +87,7 @@ impl Exchange {
             process,
             rest_url: text("rest_url"),
             stream_url: text("stream_url"),
+            control_url: text("control_url"),
             key: text("api_key"),
             secret: text("api_secret"),
         }
@@ -87,9 +95,44 @@ impl Exchange {
 
     /// The exchange's own account of what happened.
     pub fn report(&self) -> Value {
-        let (status, body) = http(&self.rest_url, "GET", "/sim/report", &[], "");
+        let (status, body) = http(&self.control_url, "GET", "/sim/report", &[], "");
         assert_eq!(status, 200, "{body}");
         serde_json::from_str(&body).unwrap()
+    }
+
+    /// Lets something go wrong from now on, in the words of a scenario: `{"what":"cut","until":"3s"}`.
+    pub fn fault(&self, fault: &str) {
+        let (status, body) = http(&self.control_url, "POST", "/sim/faults", &[], fault);
+        assert_eq!(status, 200, "{fault}: {body}");
+    }
+
+    /// Everything heals.
+    pub fn heal(&self) {
+        let (status, body) = http(&self.control_url, "DELETE", "/sim/faults", &[], "");
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// A signed request of the bot on the same account.
+    pub fn bot(&self, method: &str, path: &str, query: &str) -> (u16, Value) {
+        self.signed(BOT, method, path, query)
+    }
+
+    /// A signed request of the guard's key.
+    pub fn own(&self, method: &str, path: &str, query: &str) -> (u16, Value) {
+        self.signed((&self.key, &self.secret), method, path, query)
+    }
+
+    fn signed(&self, (key, secret): (&str, &str), method: &str, path: &str, query: &str) -> (u16, Value) {
+        let joined = if query.is_empty() {
+            String::new()
+        } else {
+            format!("{query}&")
+        };
+        let payload = format!("{joined}timestamp={}", now_ms());
+        let signature = backstop::sim::sign(secret, &payload);
+        let target = format!("{path}?{payload}&signature={signature}");
+        let (status, body) = http(&self.control_url, method, &target, &[("X-MBX-APIKEY", key)], "");
+        (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
     }
 
     /// Waits until the report is as wanted.
@@ -104,6 +147,10 @@ impl Exchange {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+pub fn now_ms() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()
 }
 
 impl Drop for Exchange {

@@ -1,13 +1,15 @@
 //! The REST side: whatever comes is handed to the exchange as it came, and its answer is handed back.
 
 use super::hub::{Command, Venue};
+use crate::sim::faults::Fault;
+use crate::sim::mischief::NEVER;
 use crate::sim::{HttpRequest, HttpResponse, Scenario};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -24,10 +26,11 @@ pub(super) async fn run<V: Venue>(
     commands: mpsc::Sender<Command<V::Report>>,
     stop: CancellationToken,
 ) {
-    // The two paths below `/sim` are this server's own; the venue has nothing like them.
+    // The paths below `/sim` are this server's own; the venue has nothing like them.
     let router = Router::new()
         .route("/sim/report", get(report::<V>))
         .route("/sim/scenario", get(scenario::<V>))
+        .route("/sim/faults", post(add_fault::<V>).delete(heal::<V>))
         .fallback(venue::<V>)
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(commands);
@@ -64,7 +67,33 @@ async fn venue<V: Venue>(
         api_key,
     };
     match ask(&commands, |answer| Command::Http(request, answer)).await {
+        Some(answer) if answer.status == NEVER => std::future::pending().await,
         Some(answer) => written(answer),
+        None => gone(),
+    }
+}
+
+/// `POST /sim/faults`: a fault as a scenario writes it, in JSON, from now on.
+async fn add_fault<V: Venue>(
+    State(commands): State<mpsc::Sender<Command<V::Report>>>,
+    body: Bytes,
+) -> Response {
+    let fault: Fault = match serde_json::from_slice(&body) {
+        Ok(fault) => fault,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("not a fault: {error}\n")).into_response(),
+    };
+    faulted(ask(&commands, |answer| Command::Fault(Some(Box::new(fault)), answer)).await)
+}
+
+/// `DELETE /sim/faults`: everything heals.
+async fn heal<V: Venue>(State(commands): State<mpsc::Sender<Command<V::Report>>>) -> Response {
+    faulted(ask(&commands, |answer| Command::Fault(None, answer)).await)
+}
+
+fn faulted(done: Option<Result<(), String>>) -> Response {
+    match done {
+        Some(Ok(())) => (StatusCode::OK, "{}\n").into_response(),
+        Some(Err(why)) => (StatusCode::CONFLICT, format!("{why}\n")).into_response(),
         None => gone(),
     }
 }

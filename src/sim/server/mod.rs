@@ -1,16 +1,18 @@
 //! The embedded exchange on the loopback: REST and streams, as a client finds them at the venue.
 //!
 //! One task owns the [`Exchange`]; requests and sockets talk to it over bounded queues. What is said is the
-//! exchange's; here is only how it travels, and which addresses stay silent. Two paths are not the venue's:
-//! `GET /sim/report` (the exchange's own account of what happened, JSON) and `GET /sim/scenario` (whether its script
-//! is over, and the scenarios there are). Only loopback addresses are served: the keys are play money's, and so is
-//! everything behind them.
+//! exchange's; here is only how it travels, and which addresses stay silent. Three paths are not the venue's:
+//! `GET /sim/report` (the exchange's own account of what happened, JSON), `GET /sim/scenario` (whether its script
+//! is over, and the scenarios there are) and `/sim/faults` (`POST` one in the words of a scenario, `DELETE` all). The
+//! control address serves the same without the faults of the network. Only loopback addresses are served: the keys are
+//! play money's, and so is everything behind them.
 
 mod http;
 mod hub;
 mod route;
 #[cfg(test)]
 mod tests;
+mod wire;
 mod ws;
 
 use super::{Exchange, Report, Scenario};
@@ -20,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -65,6 +67,11 @@ impl Server {
         format!("ws://{}", self.running.ws)
     }
 
+    /// Base of the REST addresses on which no fault of the network is felt.
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.running.control)
+    }
+
     /// API key and secret of the guard's account. They open nothing but this exchange.
     pub fn credentials(&self) -> (String, String) {
         self.credentials.clone()
@@ -103,6 +110,7 @@ impl Server {
 struct Running<R> {
     http: SocketAddr,
     ws: SocketAddr,
+    control: SocketAddr,
     commands: mpsc::Sender<Command<R>>,
     tasks: JoinSet<()>,
     stop: DropGuard,
@@ -127,15 +135,23 @@ async fn start<V: Venue>(
 ) -> io::Result<Running<V::Report>> {
     let (rest, streams) = (listen(http).await?, listen(ws).await?);
     let (http, ws) = (rest.local_addr()?, streams.local_addr()?);
+    // What is served is behind the wire, on which the faults of the network are.
+    let inner = || listen(SocketAddr::new(http.ip(), 0));
+    let (inner_rest, inner_streams) = (inner().await?, inner().await?);
+    let (control, behind) = (inner_rest.local_addr()?, inner_streams.local_addr()?);
     let stop = CancellationToken::new();
     let (commands, asked) = mpsc::channel(hub::COMMANDS_MAX);
     let mut tasks = JoinSet::new();
-    tasks.spawn(hub::run(venue, clock, asked, stop.clone()));
-    tasks.spawn(http::run::<V>(rest, commands.clone(), stop.clone()));
-    tasks.spawn(ws::run::<V>(streams, commands.clone(), rules, stop.clone()));
+    let (wires, seen) = watch::channel(wire::Wires::default());
+    tasks.spawn(hub::run(venue, clock, asked, wires, stop.clone()));
+    tasks.spawn(wire::run(rest, control, wire::rest, seen.clone(), stop.clone()));
+    tasks.spawn(wire::run(streams, behind, wire::stream, seen, stop.clone()));
+    tasks.spawn(http::run::<V>(inner_rest, commands.clone(), stop.clone()));
+    tasks.spawn(ws::run::<V>(inner_streams, commands.clone(), rules, stop.clone()));
     Ok(Running {
         http,
         ws,
+        control,
         commands,
         tasks,
         stop: stop.drop_guard(),

@@ -124,6 +124,11 @@ impl Listening {
         self.private.retain(|private| known(&private.key));
     }
 
+    /// Whether it is a private socket.
+    pub(super) fn is_private(&self) -> bool {
+        !self.private.is_empty()
+    }
+
     /// The frame for this socket, or `None` when it does not listen to it.
     pub(super) fn frame(&self, target: &Target, text: &str) -> Option<String> {
         let stream = match target {
@@ -132,6 +137,7 @@ impl Listening {
                 self.private.iter().find(asked).map(|private| &private.key)?
             }
             Target::Market { stream } => self.market.as_ref()?.get(stream)?,
+            Target::Everybody(_) => return None,
         };
         Some(if self.wrapped {
             format!(r#"{{"stream":{},"data":{text}}}"#, Value::from(stream.as_str()))

@@ -3,6 +3,7 @@
 use super::hub::Venue;
 use super::ws::Rules;
 use super::{Running, serve, start};
+use crate::sim::faults::{Fault, Faults, Side, Wire};
 use crate::sim::{HttpRequest, HttpResponse, Outgoing, Scenario, Target};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ struct Puppet {
     asked: usize,
     advanced: Vec<i64>,
     due: i64,
+    faults: Faults,
 }
 
 impl Venue for Puppet {
@@ -74,8 +76,21 @@ impl Venue for Puppet {
     fn drain(&mut self) -> Vec<Outgoing> {
         std::mem::take(&mut self.frames)
     }
-    fn listen_key_valid(&self, key: &str, _: i64) -> bool {
+    fn listen_key_valid(&self, key: &str) -> bool {
         key == "K"
+    }
+    fn fault(&mut self, fault: Option<Fault>) -> Result<(), String> {
+        self.faults = Faults::new(&Vec::from_iter(fault), 1);
+        Ok(())
+    }
+    fn wire(&self, side: Side) -> Wire {
+        self.faults.wire(0, side)
+    }
+    fn tells_newest_only(&self) -> bool {
+        false
+    }
+    fn acknowledges(&mut self) -> bool {
+        true
     }
     fn report(&self) -> Value {
         json!({"asked": self.asked, "advanced": self.advanced})

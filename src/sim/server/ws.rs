@@ -168,7 +168,7 @@ fn refusal(status: StatusCode) -> ErrorResponse {
 async fn talk<R>(
     id: u64,
     socket: &mut WebSocketStream<TcpStream>,
-    mut queue: mpsc::Receiver<Utf8Bytes>,
+    mut queue: mpsc::Receiver<Message>,
     commands: &mpsc::Sender<Command<R>>,
     rules: Rules,
 ) -> Option<&'static str> {
@@ -176,7 +176,7 @@ async fn talk<R>(
     let mut ponged = born;
     let mut next_ping = born + rules.ping_every;
     let mut recent: VecDeque<Instant> = VecDeque::new();
-    let mut batch: Vec<Utf8Bytes> = Vec::new();
+    let mut batch: Vec<Message> = Vec::new();
     loop {
         tokio::select! {
             fed = queue.recv_many(&mut batch, BATCH) => {
@@ -184,7 +184,7 @@ async fn talk<R>(
                     return Some("the exchange has let go of the socket");
                 }
                 for frame in batch.drain(..) {
-                    socket.feed(Message::Text(frame)).await.ok()?;
+                    socket.feed(frame).await.ok()?;
                 }
                 socket.flush().await.ok()?;
             }
