@@ -6,4 +6,6 @@ mod doors;
 mod modes;
 mod protocol;
 mod stage;
+mod stream;
+
 mod story;

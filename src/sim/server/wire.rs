@@ -16,6 +16,8 @@ use tracing::debug;
 
 /// Connections of one side at a time.
 const CONNECTIONS_MAX: usize = 1_024;
+/// When the exchange stops, what it still says passes for this long.
+const FAREWELL: Duration = Duration::from_millis(500);
 /// Bytes that pass at once.
 const PIECE: usize = 16 * 1_024;
 
@@ -80,9 +82,13 @@ pub(super) async fn run(
             number,
         };
         let stop = stop.clone();
+        let goodbye = async move {
+            stop.cancelled().await;
+            sleep(FAREWELL).await;
+        };
         tasks.spawn(async move {
             let ended = tokio::select! {
-                () = stop.cancelled() => Ok(()),
+                () = goodbye => Ok(()),
                 ended = carry(client, behind, line) => ended,
             };
             if let Err(error) = ended {

@@ -177,6 +177,8 @@ async fn talk<R>(
     let mut next_ping = born + rules.ping_every;
     let mut recent: VecDeque<Instant> = VecDeque::new();
     let mut batch: Vec<Message> = Vec::new();
+    // Pongs that answer our pings do not count as messages.
+    let mut owed: u32 = 0;
     loop {
         tokio::select! {
             fed = queue.recv_many(&mut batch, BATCH) => {
@@ -184,6 +186,7 @@ async fn talk<R>(
                     return Some("the exchange has let go of the socket");
                 }
                 for frame in batch.drain(..) {
+                    owed = owed.saturating_add(u32::from(frame.is_ping()));
                     socket.feed(frame).await.ok()?;
                 }
                 socket.flush().await.ok()?;
@@ -191,6 +194,11 @@ async fn talk<R>(
             received = socket.next() => {
                 let message = received?.ok()?;
                 let now = Instant::now();
+                if message.is_pong() && owed > 0 {
+                    owed -= 1;
+                    ponged = now;
+                    continue;
+                }
                 while recent.front().is_some_and(|first| now.duration_since(*first) > Duration::from_secs(1)) {
                     recent.pop_front();
                 }
@@ -211,6 +219,7 @@ async fn talk<R>(
             }
             () = sleep_until(next_ping) => {
                 next_ping += rules.ping_every;
+                owed = owed.saturating_add(1);
                 let payload = Bytes::from(born.elapsed().as_millis().to_string());
                 socket.send(Message::Ping(payload)).await.ok()?;
             }
