@@ -4,6 +4,7 @@
 mod crash;
 mod doors;
 mod modes;
+mod orders;
 mod protocol;
 mod stage;
 mod stream;

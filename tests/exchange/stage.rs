@@ -279,6 +279,66 @@ impl Drop for Guard {
     }
 }
 
+/// A live guard that is armed.
+pub struct Armed {
+    pub exchange: Exchange,
+    pub folder: Folder,
+    _guard: Guard,
+}
+
+impl Armed {
+    /// A guard of a scenario under these policies; `""` are the standard ones.
+    pub fn new(scenario: &str, policies: &str) -> Armed {
+        Armed::with(scenario, policies, "")
+    }
+
+    /// The same with lines for its table of times.
+    pub fn with(scenario: &str, policies: &str, timing: &str) -> Armed {
+        let exchange = Exchange::serve(scenario);
+        let folder = Folder::for_exchange(&exchange, policies);
+        let table = "[account.main.timing]\n";
+        folder.replace(table, &format!("{table}{timing}\n"));
+        let guard = folder.guard(&["--live"]);
+        folder.wait_for("starting -> armed");
+        Armed {
+            exchange,
+            folder,
+            _guard: guard,
+        }
+    }
+
+    /// The kill path without a token and without a network.
+    pub fn kill_by_file(&self) {
+        fs::write(self.folder.state().join("KILL"), "").unwrap();
+    }
+
+    /// How often faults struck.
+    pub fn struck(&self) -> u64 {
+        let report = self.exchange.report();
+        let counts = report["faults"].as_object().unwrap().values();
+        counts.map(|count| count.as_u64().unwrap()).sum()
+    }
+
+    /// Requests of the guard's key by method and path.
+    pub fn requests(&self, line: &str) -> u64 {
+        self.exchange.report()["requests"][line].as_u64().unwrap_or(0)
+    }
+}
+
+/// Runs cases beside each other, a few at a time.
+pub fn each<T: Send>(cases: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
+    let mut cases: Vec<T> = cases.into_iter().collect();
+    while !cases.is_empty() {
+        let rest = cases.split_off(cases.len().min(4));
+        std::thread::scope(|scope| {
+            for case in cases {
+                scope.spawn(|| test(case));
+            }
+        });
+        cases = rest;
+    }
+}
+
 /// A request over a socket of its own: status and body.
 pub fn http(base: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let runtime = tokio::runtime::Builder::new_current_thread()

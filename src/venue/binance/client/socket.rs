@@ -3,15 +3,19 @@
 //! Pings are answered by the library: the pong is queued when the ping is read and written by the next read, which
 //! follows at once because nobody here pauses between two reads (FAILURES ST-02).
 //!
+//! A connection whose other end is gone can stay open for ever (ST-11), so a silent one is pinged, which RFC 6455 section
+//! 5.5.2 obliges the other side to answer. Silence is held against it only if it has answered a ping before.
+//!
 //! Source: venues/binance-usdm.md section 3.3, read 2026-11-22.
 
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use super::names::Names;
@@ -25,8 +29,21 @@ const READ_BUFFER: usize = 8 * 1024;
 /// Writing ends within this, or the connection counts as broken.
 const WRITE_MAX: Duration = Duration::from_secs(2);
 
+/// How often a connection is looked at: silent for one look, it is pinged; for [`LOOKS_MAX`], it is given up.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Looks without a word from the other side; together at most 20 s.
+const LOOKS_MAX: u32 = 3;
+
 /// An open connection.
-pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    look: Interval,
+    /// Looks since the other side last said anything.
+    silent: u32,
+    /// Whether it has answered a ping.
+    answers: bool,
+}
 
 impl Socket {
     /// Opens a connection: name, TCP, TLS and upgrade together within `deadline` (ST-14).
@@ -47,9 +64,19 @@ impl Socket {
     /// In words, when the connection is over or not worth keeping: closed, broken, oversized, binary or not UTF-8.
     pub(super) async fn next(&mut self) -> Result<String, String> {
         loop {
-            match self.0.next().await {
+            let message = tokio::select! {
+                biased;
+                message = self.stream.next() => message,
+                _ = self.look.tick() => {
+                    self.looked_at().await?;
+                    continue;
+                }
+            };
+            self.silent = 0;
+            match message {
+                Some(Ok(Message::Pong(_))) => self.answers = true,
                 Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Ping(_) | Message::Frame(_))) => {}
                 Some(Ok(Message::Binary(_))) => return Err("a binary frame".to_owned()),
                 Some(Ok(Message::Close(None))) => return Err("closed by the venue".to_owned()),
                 Some(Ok(Message::Close(Some(frame)))) => {
@@ -61,13 +88,29 @@ impl Socket {
         }
     }
 
+    async fn looked_at(&mut self) -> Result<(), String> {
+        if LOOKS_MAX <= self.silent && self.answers {
+            return Err("half-open: not even a ping is answered".to_owned());
+        }
+        // The first look is at once, so that each connection shows whether it answers.
+        if self.silent > 0 || !self.answers {
+            self.write(Message::Ping(Bytes::new())).await?;
+        }
+        self.silent = self.silent.saturating_add(1);
+        Ok(())
+    }
+
     /// Sends a text frame.
     ///
     /// # Errors
     ///
     /// In words, when it could not be written.
     pub(super) async fn send(&mut self, text: String) -> Result<(), String> {
-        match tokio::time::timeout(WRITE_MAX, self.0.send(Message::text(text))).await {
+        self.write(Message::text(text)).await
+    }
+
+    async fn write(&mut self, message: Message) -> Result<(), String> {
+        match tokio::time::timeout(WRITE_MAX, self.stream.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(words(&error)),
             Err(_) => Err("a frame could not be written in time".to_owned()),
@@ -96,7 +139,14 @@ async fn connect(names: &Names, url: &str) -> Result<Socket, String> {
     let (socket, _) = client_async_tls_with_config(request, tcp, Some(config), None)
         .await
         .map_err(|error| words(&error))?;
-    Ok(Socket(socket))
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    Ok(Socket {
+        stream: socket,
+        look,
+        silent: 0,
+        answers: false,
+    })
 }
 
 /// An error in words that never quotes the address.
