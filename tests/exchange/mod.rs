@@ -3,6 +3,7 @@
 
 mod crash;
 mod doors;
+mod limits;
 mod modes;
 mod orders;
 mod protocol;

@@ -15,7 +15,7 @@ const BOT: (&str, &str) = (
     "bot-secret-of-the-embedded-exchange",
 );
 /// A condition that does not come true within this has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An exchange in a process of its own.
 pub struct Exchange {
@@ -283,7 +283,7 @@ impl Drop for Guard {
 pub struct Armed {
     pub exchange: Exchange,
     pub folder: Folder,
-    _guard: Guard,
+    guard: Guard,
 }
 
 impl Armed {
@@ -303,8 +303,13 @@ impl Armed {
         Armed {
             exchange,
             folder,
-            _guard: guard,
+            guard,
         }
+    }
+
+    /// The guard's process id.
+    pub fn pid(&self) -> String {
+        self.guard.process.id().to_string()
     }
 
     /// The kill path without a token and without a network.
