@@ -235,6 +235,16 @@ impl Folder {
         fs::read_to_string(self.path().join("guard.log")).unwrap_or_default()
     }
 
+    /// The state that the guard printed last.
+    pub fn state_word(&self) -> String {
+        let log = self.log();
+        let last = log.lines().rev().find(|line| line.contains("  state "));
+        last.and_then(|line| line.rsplit("-> ").next())
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    }
+
     /// Waits until the guard has printed something.
     pub fn wait_for(&self, text: &str) {
         let begun = Instant::now();
