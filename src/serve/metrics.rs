@@ -34,9 +34,12 @@ struct Policy {
     scope: String,
 }
 
-/// All metrics of a status.
-pub(super) fn text(status: &Status) -> String {
+/// All metrics of a status, and how many tasks the process runs.
+pub(super) fn text(status: &Status, tasks: usize) -> String {
     let mut registry = Registry::with_prefix("backstop");
+    let running: Gauge = Gauge::default();
+    running.set(i64::try_from(tasks).unwrap_or(i64::MAX));
+    registry.register("tasks", "Tasks that the process runs", running);
     numbers(&mut registry, status);
     counts(&mut registry, status);
     states(&mut registry, status);
@@ -199,14 +202,16 @@ mod tests {
             counters: [("orders_total".to_owned(), 3), ("gaps".to_owned(), 1)].into(),
             ..AccountStatus::default()
         };
-        let text = text(&Status {
+        let status = Status {
             accounts: vec![account],
-        });
+        };
+        let text = text(&status, 7);
         let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert!(samples.iter().all(|line| line.starts_with("backstop_")), "{text}");
         for expected in [
             "backstop_equity{account=\"ma\\\"in\\n\"} 9987.25",
             "backstop_orders_total{account=\"ma\\\"in\\n\"} 3",
+            "backstop_tasks 7",
             "backstop_gaps_total{account=\"ma\\\"in\\n\"} 1",
             "backstop_latched{account=\"ma\\\"in\\n\"} 1",
             "backstop_account_state{account=\"ma\\\"in\\n\",state=\"armed\"} 1",

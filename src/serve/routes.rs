@@ -248,7 +248,9 @@ async fn readyz(State(desk): State<Desk>) -> Response {
 
 async fn scrape(State(desk): State<Desk>) -> Response {
     let status = Arc::clone(&desk.0.control.status.borrow());
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&status)).into_response()
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let text = metrics::text(&status, tasks);
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
 }
 
 async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {

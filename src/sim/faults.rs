@@ -20,7 +20,7 @@ pub struct Fault {
     /// Until this time; over the control route: for this long.
     #[serde(default)]
     pub until: Option<At>,
-    /// How likely it strikes each time that it could, in percent.
+    /// How likely it strikes each time that it could, in percent; faults that last are certain.
     #[serde(default = "always")]
     pub percent: u32,
     /// How often it strikes at most.
@@ -335,15 +335,18 @@ impl Faults {
         None
     }
 
-    /// Faults that happen once, and are due.
+    /// Faults that happen once, and are due. Those that last are counted when they begin.
     pub fn happenings(&mut self, at: i64) -> Vec<What> {
         let mut due = Vec::new();
         for one in &mut self.standing {
-            let spent = one.struck > 0;
-            if one.fault.what.happens_once() && at >= one.from && at < one.until && !spent {
+            let what = &one.fault.what;
+            let begins = at >= one.from && at < one.until && one.struck == 0;
+            if begins && (what.happens_once() || what.lasts()) {
                 one.struck = 1;
-                *self.struck.entry(one.fault.what.kind()).or_insert(0) += 1;
-                due.push(one.fault.what.clone());
+                *self.struck.entry(what.kind()).or_insert(0) += 1;
+                if what.happens_once() {
+                    due.push(what.clone());
+                }
             }
         }
         due
@@ -435,6 +438,24 @@ impl What {
                 | What::Close { .. }
                 | What::ExpireKey { .. }
                 | What::DeleteKey
+        )
+    }
+
+    /// Whether it is a state of network or venue, without chance.
+    fn lasts(&self) -> bool {
+        matches!(
+            self,
+            What::Cut
+                | What::HalfOpen
+                | What::Stall
+                | What::Reset { .. }
+                | What::Latency { .. }
+                | What::Split { .. }
+                | What::Pings { .. }
+                | What::NewestOnly
+                | What::ReadLag { .. }
+                | What::EmptyBook
+                | What::Clock { .. }
         )
     }
 

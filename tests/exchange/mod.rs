@@ -7,6 +7,7 @@ mod limits;
 mod modes;
 mod orders;
 mod protocol;
+mod soak;
 mod stage;
 mod stream;
 

@@ -260,6 +260,10 @@ impl Folder {
 }
 
 impl Guard {
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.process.kill().unwrap();
