@@ -3,6 +3,7 @@
 mod code;
 mod planted;
 mod rules;
+mod scenarios;
 
 use std::path::{Path, PathBuf};
 
