@@ -219,10 +219,16 @@ impl Folder {
 
     /// Starts a guard.
     pub fn guard(&self, arguments: &[&str]) -> Guard {
+        self.guard_with(arguments, &[])
+    }
+
+    /// Starts a guard with more in its environment.
+    pub fn guard_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Guard {
         let log = fs::File::create(self.path().join("guard.log")).unwrap();
         let process = self
             .verb("run")
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()

@@ -114,6 +114,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn st_20_f13_every_event_of_the_account_is_asked_for_by_its_exact_name() {
+        // A misspelt name is accepted by the venue and never delivers; a missing one is never told.
+        let mut asked: Vec<&str> = EVENTS.split('/').collect();
+        asked.sort_unstable();
+        let documented = [
+            "ACCOUNT_CONFIG_UPDATE",
+            "ACCOUNT_UPDATE",
+            "ALGO_UPDATE",
+            "CONDITIONAL_ORDER_TRIGGER_REJECT",
+            "MARGIN_CALL",
+            "ORDER_TRADE_UPDATE",
+            "STRATEGY_UPDATE",
+            "TRADE_LITE",
+            "listenKeyExpired",
+        ];
+        assert_eq!(asked, documented);
+    }
+
+    #[test]
     fn st_urls_name_their_route() {
         for base in ["wss://fstream.binance.com", "wss://fstream.binance.com/"] {
             assert_eq!(

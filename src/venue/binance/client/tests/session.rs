@@ -442,6 +442,29 @@ async fn st_15_a_venue_that_comes_back_is_found_again() {
 }
 
 #[tokio::test]
+async fn st_25_a_key_that_is_refused_at_connect_is_tried_again_slowly() {
+    let server = Server::start(|asked| match asked.path() {
+        "/fapi/v1/listenKey" => Reply::Http(401, "", r#"{"code":-2015,"msg":"Invalid API-key"}"#.to_owned()),
+        _ => venue(asked),
+    })
+    .await;
+    let streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |_| {});
+    guarded
+        .until(|via| matches!(via, Via::Link(Link::Down(why)) if why.contains("401")))
+        .await;
+    // An unrefused connect would have been tried four times by now; the next is 60 s away.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let tries = server
+        .asked()
+        .iter()
+        .filter(|asked| asked.path() == "/fapi/v1/listenKey")
+        .count();
+    assert_eq!(tries, 1);
+    guarded.end().await;
+}
+
+#[tokio::test]
 async fn st_19_an_endpoint_that_moved_is_named_and_not_stormed() {
     let server = Server::start(venue).await;
     // A plain web server where the streams should be.

@@ -1,0 +1,130 @@
+//! Accounts of every kind, and more than one at a time.
+
+use super::stage::{Armed, Exchange, Folder, guard_orders, kept_its_word, position};
+use std::collections::BTreeSet;
+
+fn book(quantity: &str) -> String {
+    format!(
+        r#"
+name = "book"
+description = "A flat market."
+duration = "10m"
+[[symbol]]
+name = "BTCUSDT"
+market_max = "0.1"
+path = [ {{ at = "0s", price = "60000" }} ]
+[account]
+wallet = {{ USDT = "100000" }}
+[[account.position]]
+symbol = "BTCUSDT"
+quantity = "{quantity}"
+entry_price = "60000"
+"#
+    )
+}
+
+#[test]
+fn mo_17_two_accounts_with_the_same_contract_on_opposite_sides_never_mix() {
+    let (long, short) = (Exchange::serve(&book("0.5")), Exchange::serve(&book("-0.3")));
+    let folder = Folder::for_exchange(&long, "");
+    let text = std::fs::read_to_string(folder.path().join("backstop.toml")).unwrap();
+    let first = text.split_once("[account.main]").unwrap().1;
+    let second = first
+        .replace("[account.main.timing]", "[account.other.timing]")
+        .replace(&long.rest_url, &short.rest_url)
+        .replace(&long.stream_url, &short.stream_url);
+    folder.write("backstop.toml", &format!("{text}\n[account.other]{second}"));
+    let _guard = folder.guard(&["--live"]);
+    for exchange in [&long, &short] {
+        exchange.wait("read", |report| {
+            report["requests"]["GET /fapi/v3/account"].as_u64() >= Some(3)
+        });
+    }
+    // One account's kill leaves the other alone: a restart of its guard finds it latched, and only it.
+    std::fs::write(folder.state().join("KILL"), "").unwrap();
+    let mut ids = BTreeSet::new();
+    for (exchange, side, held) in [(&long, "SELL", 0.5), (&short, "BUY", 0.3)] {
+        let report = exchange.wait("flat", |report| position(report, "BTCUSDT") == 0.0);
+        kept_its_word(&report);
+        let filled: f64 = guard_orders(&report)
+            .iter()
+            .map(|order| {
+                assert_eq!(order["side"], side);
+                assert!(
+                    ids.insert(order["client_id"].as_str().unwrap().to_owned()),
+                    "an id of both accounts"
+                );
+                order["executed"].as_str().unwrap().parse::<f64>().unwrap()
+            })
+            .sum();
+        assert!((filled - held).abs() < 1e-9, "{filled}");
+    }
+}
+
+#[test]
+fn f6_pr_15_an_empty_account_without_history_is_armed_and_nothing_trips() {
+    let empty = book("0.5")
+        .split("[[account.position]]")
+        .next()
+        .unwrap()
+        .replace("100000", "0");
+    let stage = Armed::new(&empty, "");
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(stage.folder.state_word(), "armed");
+    // And from its first position on it is guarded.
+    let stage = Armed::new(&empty.replace("USDT = \"0\"", "USDT = \"1000\""), "");
+    let (status, body) = stage.exchange.bot(
+        "POST",
+        "/fapi/v1/order",
+        "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.1",
+    );
+    assert_eq!(status, 200, "{body}");
+    stage.kill_by_file();
+    let report = stage.exchange.wait("flat", |report| {
+        position(report, "BTCUSDT") == 0.0 && !guard_orders(report).is_empty()
+    });
+    kept_its_word(&report);
+}
+
+#[test]
+fn e6_mo_18_leverage_that_changes_in_the_middle_changes_no_quantity() {
+    let stage = Armed::new(&book("0.5"), "");
+    stage
+        .exchange
+        .fault(r#"{"until":"5s","side":"rest","what":{"latency":{"ms":100}}}"#);
+    stage.kill_by_file();
+    stage
+        .exchange
+        .wait("some slices", |report| !guard_orders(report).is_empty());
+    let (status, body) = stage
+        .exchange
+        .bot("POST", "/fapi/v1/leverage", "symbol=BTCUSDT&leverage=50");
+    assert_eq!(status, 200, "{body}");
+    let report = stage
+        .exchange
+        .wait("flat", |report| position(report, "BTCUSDT") == 0.0);
+    kept_its_word(&report);
+    let sizes: Vec<&str> = guard_orders(&report)
+        .iter()
+        .map(|order| order["executed"].as_str().unwrap())
+        .collect();
+    assert_eq!(sizes, ["0.1"; 5]);
+}
+
+#[test]
+fn li_12_proxies_of_the_environment_are_not_used() {
+    let exchange = Exchange::serve(&book("0.5"));
+    let folder = Folder::for_exchange(&exchange, "");
+    // Nobody listens there.
+    let nowhere = "http://127.0.0.1:9";
+    let _guard = folder.guard_with(
+        &["--live"],
+        &[
+            ("HTTP_PROXY", nowhere),
+            ("HTTPS_PROXY", nowhere),
+            ("ALL_PROXY", nowhere),
+            ("http_proxy", nowhere),
+        ],
+    );
+    folder.wait_for("starting -> armed");
+}
