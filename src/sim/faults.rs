@@ -135,7 +135,7 @@ pub enum What {
     /// Subscriptions are not acknowledged.
     NoAcks,
 
-    // Requests.
+    // Requests of the guard's key.
     /// A request is answered with something else.
     Answer(Answer),
     /// A request is never answered.

@@ -171,13 +171,16 @@ impl Exchange {
         self.late.insert((until, self.late_count), frame);
     }
 
-    /// Answers a request by a fault, if one strikes it.
+    /// Answers a request by a fault, if one strikes it. The bot's requests are spared, so that it goes on trading.
     pub(super) fn struck(
         &mut self,
         line: &str,
         request: &HttpRequest,
         params: &Params,
     ) -> Option<HttpResponse> {
+        if request.api_key == Some(self.bot_credentials().0) {
+            return None;
+        }
         let at = self.at();
         let what = self
             .faults
