@@ -40,6 +40,8 @@ pub struct Guard {
     is_changed: bool,
     wake: Option<Timestamp>,
     was_deaf: bool,
+    /// When the stream was last found deaf.
+    deaf_since: Option<Timestamp>,
     transfers_asked: Timestamp,
     restored: Vec<(Intent, Qty)>,
 }
@@ -65,6 +67,7 @@ impl Guard {
             is_changed: false,
             wake: None,
             was_deaf: false,
+            deaf_since: None,
             transfers_asked: Timestamp::default(),
             restored: Vec::new(),
         };
@@ -325,6 +328,15 @@ impl Guard {
             decision.needs.reconnect = true;
             let text = "a change was found that the stream kept silent about; opening another one";
             decision.note(Severity::Warning, text.into());
+            // Twice in a row, on a fresh connection: it is not the connection (ST-08, ST-19).
+            if self
+                .deaf_since
+                .is_some_and(|then| self.book.link().heard() < Some(then))
+            {
+                let text = "the stream stays silent on every connection: another client of this account may be taking it, or stream_url is an address on which nothing is told any more; the account is guarded by readings alone";
+                decision.note(Severity::Critical, text.into());
+            }
+            self.deaf_since = Some(now);
         }
         self.was_deaf = deaf;
         let state = self.state();

@@ -17,6 +17,7 @@ pub(super) struct LinkState {
     proof: Option<Timestamp>,
     began: Option<Timestamp>,
     doubted: Option<Timestamp>,
+    heard: Option<Timestamp>,
 }
 
 /// A look at the stream.
@@ -44,6 +45,7 @@ impl LinkState {
     /// An event of the account arrived.
     pub(super) fn spoke(&mut self, now: Timestamp) {
         self.began.get_or_insert(now);
+        self.heard = Some(now);
         if self.up {
             self.proof = Some(now);
             self.doubted = None;
@@ -86,6 +88,11 @@ impl<'a> LinkView<'a> {
     /// When life was last proven, by our clock.
     pub fn proof(&self) -> Option<Timestamp> {
         self.state.proof
+    }
+
+    /// When the stream last told anything of the account.
+    pub fn heard(&self) -> Option<Timestamp> {
+        self.state.heard
     }
 
     /// Time without proof of life; counted from the first attempt when there was none; `None` before that.

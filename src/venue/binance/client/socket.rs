@@ -152,10 +152,15 @@ async fn connect(names: &Names, url: &str) -> Result<Socket, String> {
 /// An error in words that never quotes the address.
 fn words(error: &Error) -> String {
     match error {
-        Error::Http(response) => format!(
-            "the upgrade was answered with HTTP {}",
-            response.status().as_u16()
-        ),
+        Error::Http(response) => {
+            let status = response.status().as_u16();
+            let moved = if matches!(status, 301 | 302 | 307 | 308 | 404 | 410) {
+                "; the endpoint has moved: look for its new address and set stream_url"
+            } else {
+                ""
+            };
+            format!("the upgrade was answered with HTTP {status}{moved}")
+        }
         Error::Url(_) | Error::HttpFormat(_) => "the stream address is malformed".to_owned(),
         Error::Utf8(_) => "a frame that is not UTF-8".to_owned(),
         other => other.to_string(),

@@ -472,7 +472,7 @@ async fn st_19_an_endpoint_that_moved_is_named_and_not_stormed() {
     let elsewhere = gone.url.replace("http", "ws");
     let streams = Streams::start().await;
     let mut guarded = guard(&server, &streams, 4_096, |config| config.stream_url = elsewhere);
-    let moved = |via: &Via| matches!(via, Via::Link(Link::Down(why)) if why.contains("410"));
+    let moved = |via: &Via| matches!(via, Via::Link(Link::Down(why)) if why.contains("410") && why.contains("the endpoint has moved"));
     guarded.until(moved).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(
