@@ -4,6 +4,7 @@
 mod crash;
 mod doors;
 mod modes;
+mod plan;
 mod protocol;
 mod stage;
 mod story;

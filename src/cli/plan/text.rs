@@ -17,12 +17,18 @@ const BOLD: &str = "\x1b[1m";
 const PLAIN: &str = "\x1b[0m";
 /// Scopes of one policy that are shown, the nearest to a threshold; `--json` has all.
 const SCOPES_MAX: usize = 5;
+/// Columns of a page.
+const WIDTH: usize = 100;
+/// Where the text of a rung begins.
+const RUNG_TEXT: usize = 42;
 
 /// The page of one account. Escapes are in it; `anstream` takes them off where they cannot be shown.
 pub(super) fn page(look: &Look) -> String {
     let mut page = String::new();
     // Writing into a string cannot fail.
-    let _ = head(&mut page, look).and_then(|()| now(&mut page, look));
+    let _ = head(&mut page, look)
+        .and_then(|()| now(&mut page, look))
+        .and_then(|()| bare(&mut page, look));
     let _ = holdings(&mut page, look).and_then(|()| policies(&mut page, look));
     page
 }
@@ -75,7 +81,7 @@ fn head(page: &mut String, look: &Look) -> std::fmt::Result {
 }
 
 fn line(page: &mut String, name: &str, text: &str) -> std::fmt::Result {
-    writeln!(page, "  {name:<8} {text}")
+    wrapped(page, &format!("  {name:<8}"), text, 11)
 }
 
 fn rights(rights: &Rights) -> String {
@@ -161,6 +167,23 @@ fn now(page: &mut String, look: &Look) -> std::fmt::Result {
     Ok(())
 }
 
+/// Positions without a stop, before the numbers.
+fn bare(page: &mut String, look: &Look) -> std::fmt::Result {
+    let held = look.preview.positions.iter();
+    let bare: Vec<String> = held
+        .filter(|held| held.cover.share < Ratio::ONE)
+        .map(|held| held.leg.to_string())
+        .collect();
+    match bare.is_empty() {
+        true => Ok(()),
+        false => line(
+            page,
+            "NO STOP",
+            &format!("{RED}{} without a full stop at the venue{PLAIN}", bare.join(", ")),
+        ),
+    }
+}
+
 fn holdings(page: &mut String, look: &Look) -> std::fmt::Result {
     let preview = &look.preview;
     let equity = match (&preview.equity, &preview.wallets) {
@@ -208,7 +231,7 @@ fn ratio(margin: &BucketMargin) -> String {
 
 fn position(page: &mut String, held: &Held, liquidation: Option<Price>) -> std::fmt::Result {
     let position = &held.position;
-    let shown = |price: Option<Price>| price.map_or("unknown".into(), |price| price.to_string());
+    let shown = |price: Option<Price>| price.map_or("unknown".into(), digits);
     let worth = held
         .mark
         .map_or("unknown".into(), |mark| cents(position.amount.notional(mark)));
@@ -227,17 +250,17 @@ fn position(page: &mut String, held: &Held, liquidation: Option<Price>) -> std::
         distance.ratio_of(Money::new(mark.decimal()).ok()?)
     });
     let liquidation = match (liquidation, away) {
-        (Some(at), Some(away)) => format!("the venue liquidates at {at}, {} away", away.percent()),
+        (Some(at), Some(away)) => format!("the venue liquidates at {}, {} away", digits(at), away.percent()),
         _ => "the venue tells no liquidation price".into(),
     };
     let cover = &held.cover;
     let triggers: Vec<String> = cover
         .stops
         .iter()
-        .map(|stop| stop.trigger.map_or("trailing".into(), |at| at.to_string()))
+        .map(|stop| stop.trigger.map_or("trailing".into(), digits))
         .collect();
     let stops = match (cover.share, triggers.is_empty()) {
-        (_, true) => format!("{RED}NO STOP{PLAIN}"),
+        (_, true) => format!("{RED}NO STOP AT THE VENUE{PLAIN}"),
         (share, _) if share < Ratio::ONE => {
             format!(
                 "{YELLOW}stops cover only {} at {}{PLAIN}",
@@ -303,26 +326,38 @@ fn policy(page: &mut String, judged: &Judged) -> std::fmt::Result {
         Standing::Trips => (RED, "TRIPS NOW"),
         Standing::InForce(_) => (RED, "IN FORCE"),
     };
-    writeln!(
-        page,
-        "    {BOLD}{}{PLAIN}   {colour}{state}{PLAIN}   {}",
-        judged.id, judged.why
-    )?;
+    let name = format!("    {BOLD}{}{PLAIN}   {colour}{state}{PLAIN}  ", judged.id);
+    wrapped(page, &name, &judged.why, 6)?;
     if judged.standing == Standing::Off || judged.scope.is_none() {
         return Ok(());
     }
     for rung in &judged.rungs {
         let at = rung.at.map_or(String::new(), |at| format!("at {at}"));
-        let row = format!(
-            "{:<8}{at:<10} {:<22} {}{}",
-            rung.action.name(),
-            stands(rung),
-            does(rung),
-            aside(rung.mode)
-        );
-        writeln!(page, "      {}", row.trim_end())?;
+        let row = format!("      {:<8}{at:<8} {:<18}", rung.action.name(), stands(rung));
+        wrapped(
+            page,
+            &row,
+            &format!("{}{}", does(rung), aside(rung.mode)),
+            RUNG_TEXT,
+        )?;
     }
     Ok(())
+}
+
+/// `start` and then `text`, which goes on below itself where the page ends.
+fn wrapped(page: &mut String, start: &str, text: &str, indent: usize) -> std::fmt::Result {
+    let shown = |text: &str| anstream::adapter::strip_str(text).to_string().chars().count();
+    let (mut line, mut length) = (start.to_owned(), shown(start));
+    for word in text.split_whitespace() {
+        let more = shown(word).saturating_add(1);
+        if length.saturating_add(more) > WIDTH && length > indent {
+            writeln!(page, "{}", line.trim_end())?;
+            (line, length) = (" ".repeat(indent.saturating_sub(1)), indent.saturating_sub(1));
+        }
+        write!(line, " {word}")?;
+        length = length.saturating_add(more);
+    }
+    writeln!(page, "{}", line.trim_end())
 }
 
 fn stands(rung: &RungView) -> String {
@@ -361,7 +396,7 @@ fn does(rung: &RungView) -> String {
     }
 }
 
-/// `SELL 0.41 BTCUSDT in 2 orders, cancels 2, sweeps 1 when flat; cost 24.24`
+/// `SELL 0.41 BTCUSDT in 2 orders, cancels 2 orders, sweeps 1 stop when flat; cost 24.24`
 fn sends(effect: &Effect) -> String {
     let mut words: Vec<String> = effect
         .closes
@@ -378,10 +413,10 @@ fn sends(effect: &Effect) -> String {
         words.push("and more".into());
     }
     if effect.cancels > 0 {
-        words.push(format!("cancels {}", effect.cancels));
+        words.push(format!("cancels {}", some(effect.cancels, "order")));
     }
     if effect.sweeps > 0 {
-        words.push(format!("sweeps {} when flat", effect.sweeps));
+        words.push(format!("sweeps {} when flat", some(effect.sweeps, "stop")));
     }
     let cost = match effect.cost {
         _ if effect.closes.is_empty() => String::new(),
@@ -391,12 +426,26 @@ fn sends(effect: &Effect) -> String {
     words.join(", ") + &cost
 }
 
+fn some(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn aside(of: Mode) -> String {
     match of {
         Mode::Shadow => format!(" ({}: only recorded)", mode(of)),
         Mode::Warn => format!(" ({}: only told)", mode(of)),
         Mode::Off | Mode::Enforce => String::new(),
     }
+}
+
+/// A price without digits that nobody reads: liquidation prices are quotients.
+fn digits(price: Price) -> String {
+    let places = if price.decimal() >= rust_decimal::Decimal::ONE_HUNDRED {
+        2
+    } else {
+        8
+    };
+    price.decimal().round_dp(places).normalize().to_string()
 }
 
 fn cents(amount: Money) -> String {
