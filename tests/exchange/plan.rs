@@ -165,7 +165,7 @@ fn its_numbers_are_the_exchanges_and_it_only_reads() {
         "NO STOP  BTCUSDT, 测试USDT",
         "NO STOP AT THE VENUE",
         "stops cover only 50% at 55000",
-        "size (BTCUSDT) reduce trips now",
+        "size (BTCUSDT): reduce trips now",
         "SELL 0.492 BTCUSDT, cancels 1 order; cost 29.03",
     ] {
         assert!(page.contains(text), "{text}:\n{page}");

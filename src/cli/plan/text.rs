@@ -121,6 +121,7 @@ fn now(page: &mut String, look: &Look) -> std::fmt::Result {
         fires.push(format!("kill switch: {kill}"));
     }
     for judged in &preview.policies {
+        let mut grouped: Vec<(String, Vec<String>)> = Vec::new();
         for rung in &judged.rungs {
             let stands = match &rung.standing {
                 Standing::Trips => "trips now".into(),
@@ -128,38 +129,34 @@ fn now(page: &mut String, look: &Look) -> std::fmt::Result {
                 Standing::Pending => format!("past its threshold, trips after {}", rung.hold),
                 _ => continue,
             };
-            let scope = judged
-                .scope
-                .as_ref()
-                .map_or(String::new(), |scope| format!(" ({scope})"));
-            fires.push(format!(
-                "{} {}{scope} {stands}{}",
-                judged.id,
-                rung.action.name(),
-                aside(rung.mode)
-            ));
+            let action = format!("{}{}", rung.action.name(), aside(rung.mode));
+            match grouped.iter_mut().find(|(known, _)| *known == stands) {
+                Some((_, actions)) => actions.push(action),
+                None => grouped.push((stands, vec![action])),
+            }
         }
+        let scope = judged
+            .scope
+            .as_ref()
+            .map_or(String::new(), |scope| format!(" ({scope})"));
+        let told = grouped.into_iter();
+        fires.extend(
+            told.map(|(stands, actions)| format!("{}{scope}: {} {stands}", judged.id, actions.join(", "))),
+        );
     }
-    let unknown = preview
+    if preview
         .policies
         .iter()
-        .any(|judged| matches!(judged.standing, Standing::Unknown(_)));
+        .any(|judged| matches!(judged.standing, Standing::Unknown(_)))
+    {
+        fires.push("not every policy can be judged, see below".into());
+    }
     if fires.is_empty() {
-        return match unknown {
-            true => line(
-                page,
-                "NOW",
-                &format!("{RED}not all policies can be judged, see below{PLAIN}"),
-            ),
-            false => line(page, "NOW", &format!("{GREEN}nothing fires{PLAIN}")),
-        };
+        return line(page, "NOW", &format!("{GREEN}nothing fires{PLAIN}"));
     }
     for (index, text) in fires.iter().enumerate() {
-        line(
-            page,
-            if index == 0 { "NOW" } else { "" },
-            &format!("{RED}{text}{PLAIN}"),
-        )?;
+        let name = if index == 0 { "NOW" } else { "" };
+        line(page, name, &format!("{RED}{text}{PLAIN}"))?;
     }
     if !preview.now.is_nothing() {
         line(page, "", &format!("→ {}", sends(&preview.now)))?;
@@ -348,7 +345,7 @@ fn policy(page: &mut String, judged: &Judged) -> std::fmt::Result {
 fn wrapped(page: &mut String, start: &str, text: &str, indent: usize) -> std::fmt::Result {
     let shown = |text: &str| anstream::adapter::strip_str(text).to_string().chars().count();
     let (mut line, mut length) = (start.to_owned(), shown(start));
-    for word in text.split_whitespace() {
+    for word in text.split(' ') {
         let more = shown(word).saturating_add(1);
         if length.saturating_add(more) > WIDTH && length > indent {
             writeln!(page, "{}", line.trim_end())?;
