@@ -1,6 +1,8 @@
 //! `plan`: what it says is what the exchange says and what the guard would do, and it leaves no trace.
 
 use super::stage::{Exchange, Folder, guard_orders, position};
+use backstop::journal::peek::peek;
+use backstop::journal::store::Loaded;
 use serde_json::{Value, json};
 
 /// A long with half a stop and a short with none, near its limits; nothing moves.
@@ -65,6 +67,18 @@ fn json_of(folder: &Folder) -> Value {
     let (code, text) = plan(folder, &["--json"]);
     assert_eq!(code, 0, "{text}");
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// Waits until the state that is kept says this: the disk is slower than the story.
+fn wait_until_kept(folder: &Folder, text: &str) {
+    for _ in 0..1_000 {
+        let kept = peek(&folder.state(), "main");
+        if matches!(&kept, Ok(Loaded::State(state)) if state.contains(text)) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    panic!("{text} is not kept: {:?}", peek(&folder.state(), "main"));
 }
 
 /// Everything in the state folder, by name; none before there is one.
@@ -189,6 +203,7 @@ fn beside_a_running_guard_it_judges_by_what_that_guard_keeps() {
     let folder = Folder::for_exchange(&exchange, &POLICIES.replace("50000", "90000"));
     let guard = folder.guard(&[]);
     folder.wait_for("drawdown: flatten latched");
+    wait_until_kept(&folder, "\"trips\":[{");
     let (files, sent) = (
         state(&folder),
         exchange.report()["requests"]["POST /fapi/v1/listenKey"].clone(),
@@ -218,6 +233,38 @@ fn beside_a_running_guard_it_judges_by_what_that_guard_keeps() {
     // The guard did not notice.
     assert_eq!(guard.terminate().0, Some(0));
     assert!(!folder.log().contains("not durable"), "{}", folder.log());
+}
+
+#[test]
+fn every_account_has_its_own_object_and_its_keys_rights() {
+    let exchange = Exchange::serve(STILL);
+    let folder = Folder::for_exchange(&exchange, POLICIES);
+    let told = format!("sapi_url = \"{}\"\n[account.main.timing]", exchange.rest_url);
+    folder.replace("[account.main.timing]", &told);
+    let text = std::fs::read_to_string(folder.path().join("backstop.toml")).unwrap();
+    let second = text
+        .split_once("[account.main]")
+        .unwrap()
+        .1
+        .replace("account.main", "account.other");
+    folder.write("backstop.toml", &format!("{text}[account.other]{second}"));
+    let (code, lines) = plan(&folder, &["--json"]);
+    assert_eq!(code, 0, "{lines}");
+    let objects: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let labels: Vec<&Value> = objects.iter().map(|object| &object["account"]).collect();
+    assert_eq!(labels, ["main", "other"]);
+    assert_eq!(
+        objects[0]["key"],
+        json!({"told": true, "beyond_need": [], "excessive": [], "may_trade_futures": true, "ip_restricted": true})
+    );
+    let (_, page) = plan(&folder, &["--account", "other"]);
+    assert!(
+        page.starts_with("other   ") && page.contains("no more than a guard needs"),
+        "{page}"
+    );
 }
 
 #[test]
