@@ -14,6 +14,14 @@ use std::path::Path;
 ///
 /// In words, when the state cannot be reached; that says nothing of what it is.
 pub fn peek(state_dir: &Path, account: &str) -> Result<Loaded, String> {
+    match look(state_dir, account) {
+        // A guard that began or ended meanwhile looks like damage: what is damaged still is at a second look.
+        Err(_) | Ok(Loaded::Lost(_)) => look(state_dir, account),
+        found => found,
+    }
+}
+
+fn look(state_dir: &Path, account: &str) -> Result<Loaded, String> {
     let files = Files::of(state_dir, account).map_err(|error| error.to_string())?;
     // The marker is written after the rows that it speaks of, so it is read before them.
     let marker = match Marker::read(&files.marker) {
