@@ -146,7 +146,7 @@ async fn look(account: &Account, config: &Config, clock: Clock) -> Result<Look, 
         start,
     );
     let mut drive = Drive::new(guard);
-    let mut failed = Vec::new();
+    let mut failed = Failed::default();
 
     let first = snapshot(&http, &reader, transfers_since).await;
     feed(&mut drive, &first.received, &mut failed);
@@ -154,7 +154,7 @@ async fn look(account: &Account, config: &Config, clock: Clock) -> Result<Look, 
     let waiting = ProgressBar::no_length().with_message("waiting for the list of transfers");
     for _ in 0..LISTS_MAX {
         // A balance may have moved since the state was kept: until that is explained, no loss is judged by it.
-        if !drive.guard().book().wants_transfers() || !failed.is_empty() {
+        if !drive.guard().book().wants_transfers() || !failed.0.is_empty() {
             break;
         }
         waiting.tick();
@@ -174,7 +174,7 @@ async fn look(account: &Account, config: &Config, clock: Clock) -> Result<Look, 
             .map_or_else(Rights::Unknown, Rights::Known),
     };
     if let Rights::Unknown(why) = &rights {
-        failed.push(why.clone());
+        failed.note("the key's rights", why.clone());
     }
     let book = drive.guard().book();
     Ok(Look {
@@ -193,7 +193,7 @@ async fn look(account: &Account, config: &Config, clock: Clock) -> Result<Look, 
         weight: http.usage(),
         rights,
         kept,
-        failed,
+        failed: failed.lines(),
         said: Said::read(&received),
         preview: drive.guard().preview(began),
     })
@@ -236,26 +236,53 @@ fn lost(why: &str) -> (Start, String) {
     )
 }
 
-fn feed(drive: &mut Drive, received: &[Received], failed: &mut Vec<String>) {
+/// Feeds what was read, and notes what was not: why, and which requests.
+fn feed(drive: &mut Drive, received: &[Received], failed: &mut Failed) {
     for item in received {
-        if let Via::Rest {
+        let Via::Rest {
             request,
             status,
             body,
         } = &item.via
-            && *status != 200
-        {
-            let request = request.split('?').next().unwrap_or(request);
+        else {
+            continue;
+        };
+        if *status != 200 {
+            let path = request.split('?').next().unwrap_or(request);
             let body: String = body.chars().take(200).collect();
-            failed.push(match status {
-                0 => format!("{request}: {body}"),
-                status => format!("{request}: HTTP {status} {body}"),
-            });
+            let why = if *status == 0 {
+                body
+            } else {
+                format!("HTTP {status} {body}")
+            };
+            failed.note(path, why);
         }
         drive.feed(item.at, Fed::Received(item), |_, decision| {
             let told = decision.notes.into_iter().map(|note| note.text);
-            failed.extend(told.filter(|text| text.ends_with("could not be read")));
+            for what in told.filter(|text| *status == 200 && text.ends_with("could not be read")) {
+                failed.note(&what, "the answer makes no sense".into());
+            }
         });
     }
-    failed.dedup();
+}
+
+/// What could not be read, by the reason: one that is the same for all is told once.
+#[derive(Default)]
+struct Failed(Vec<(String, Vec<String>)>);
+
+impl Failed {
+    fn note(&mut self, what: &str, why: String) {
+        match self.0.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, requests)) if requests.iter().any(|known| known == what) => {}
+            Some((_, requests)) => requests.push(what.into()),
+            None => self.0.push((why, vec![what.into()])),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .map(|(why, requests)| format!("{}: {why}", requests.join(", ")))
+            .collect()
+    }
 }

@@ -11,7 +11,7 @@ pub use play::{Close, Effect};
 
 use super::Guard;
 use crate::book::{Bucket, BucketMargin, Missing};
-use crate::model::{Leg, MarginType, Money, Position, Price, Span, Timestamp};
+use crate::model::{Leg, MarginType, Money, Position, Price, Span, Store, Timestamp};
 use crate::policy::envelope::{Policy, RungState};
 use crate::policy::{Action, Amount, Cut, Kind, Measured, Mode, Scope};
 use crate::response::demand::demands;
@@ -46,8 +46,8 @@ pub struct Held {
     pub margin: MarginType,
     /// The newest mark price.
     pub mark: Option<Price>,
-    /// Its stops.
-    pub cover: Cover,
+    /// Its stops; `None` while a store of orders was not read: then nobody knows.
+    pub cover: Option<Cover>,
 }
 
 /// A policy over one scope.
@@ -111,12 +111,13 @@ impl Guard {
     /// A look at the account as it is now. What tripped at `began` or later counts as tripping now.
     pub fn preview(&self, began: Timestamp) -> Preview {
         let book = &self.book;
+        let all_read = book.orders().is_read(Store::Regular) && book.orders().is_read(Store::Conditional);
         let held = |(leg, position): (&Leg, &Position)| Held {
             leg: leg.clone(),
             position: position.clone(),
             margin: book.margin_type(leg),
             mark: book.last_mark(&leg.symbol),
-            cover: cover::cover(book, leg, position),
+            cover: all_read.then(|| cover::cover(book, leg, position)),
         };
         let buckets = book.buckets().unwrap_or_default();
         let kills = self.kills.iter().map(|kill| {

@@ -64,11 +64,14 @@ pub fn look(preview: &Preview, what: &str) -> Vec<String> {
         "now" => vec![effect(&preview.now)],
         "stops" => {
             let stops = preview.positions.iter().map(|held| {
-                let triggers = held.cover.stops.iter().map(|stop| stop.trigger);
+                let Some(cover) = &held.cover else {
+                    return format!("{} unknown", held.leg);
+                };
+                let triggers = cover.stops.iter().map(|stop| stop.trigger);
                 let triggers: Vec<String> = triggers
                     .map(|at| at.map_or("?".into(), |at| at.to_string()))
                     .collect();
-                let (share, over) = (held.cover.share.percent(), held.cover.passed_over);
+                let (share, over) = (cover.share.percent(), cover.passed_over);
                 format!(
                     "{} {share} at {}, {over} do not count",
                     held.leg,

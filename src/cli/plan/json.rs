@@ -2,7 +2,7 @@
 
 use super::{Look, Rights};
 use crate::book::{Bucket, BucketMargin};
-use crate::guard::preview::{Close, Effect, Held, Judged, RungView, Standing};
+use crate::guard::preview::{Close, Effect, Held, Judged, RungView, Standing, Stop};
 use crate::model::{MarginType, Money, PositionMode, Price, Ratio, Store};
 use crate::policy::{Action, Amount, Cut, Measured, Mode};
 use crate::venue::binance::{Said, SaidMargin};
@@ -102,7 +102,7 @@ fn rights(rights: &Rights) -> Value {
 }
 
 fn position(held: &Held, said: &Said) -> Value {
-    let position = &held.position;
+    let (position, cover) = (&held.position, held.cover.as_ref());
     json!({
         "symbol": held.leg.symbol.to_string(), "position_side": held.leg.side.to_string(),
         "margin": match held.margin { MarginType::Cross => "cross", MarginType::Isolated => "isolated" },
@@ -110,11 +110,16 @@ fn position(held: &Held, said: &Said) -> Value {
         "notional": held.mark.map(|mark| money(position.amount.notional(mark))),
         "unrealised": held.mark.and_then(|mark| position.unrealised(mark)).map(money),
         "liquidation": price(said.liquidation.get(&held.leg).copied()),
-        "coverage": number(held.cover.share.decimal()), "stops_not_counted": held.cover.passed_over,
-        "stops": held.cover.stops.iter().map(|stop| json!({
-            "store": match stop.store { Store::Regular => "regular", Store::Conditional => "conditional" },
-            "trigger": price(stop.trigger), "quantity": number(stop.quantity.decimal()),
-        })).collect::<Value>(),
+        "coverage": cover.map(|cover| number(cover.share.decimal())),
+        "stops_not_counted": cover.map(|cover| cover.passed_over),
+        "stops": cover.map(|cover| cover.stops.iter().map(stop).collect::<Value>()),
+    })
+}
+
+fn stop(stop: &Stop) -> Value {
+    json!({
+        "store": match stop.store { Store::Regular => "regular", Store::Conditional => "conditional" },
+        "trigger": price(stop.trigger), "quantity": number(stop.quantity.decimal()),
     })
 }
 

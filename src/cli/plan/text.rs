@@ -4,7 +4,7 @@ use super::json::{mode, said};
 use super::{Look, Rights};
 use crate::book::BucketMargin;
 use crate::cli::status::money;
-use crate::guard::preview::{Effect, Held, Judged, RungView, Standing};
+use crate::guard::preview::{Cover, Effect, Held, Judged, RungView, Standing};
 use crate::model::{Money, PositionMode, Price, Ratio};
 use crate::policy::{Action, Amount, Cut, Mode};
 use crate::response::cut::COST;
@@ -168,7 +168,7 @@ fn now(page: &mut String, look: &Look) -> std::fmt::Result {
 fn bare(page: &mut String, look: &Look) -> std::fmt::Result {
     let held = look.preview.positions.iter();
     let bare: Vec<String> = held
-        .filter(|held| held.cover.share < Ratio::ONE)
+        .filter(|held| held.cover.as_ref().is_some_and(|cover| cover.share < Ratio::ONE))
         .map(|held| held.leg.to_string())
         .collect();
     match bare.is_empty() {
@@ -206,8 +206,13 @@ fn holdings(page: &mut String, look: &Look) -> std::fmt::Result {
         });
         line(page, "margin", &format!("{bucket}: {own}   the venue: {venue}"))?;
     }
-    if preview.positions.is_empty() && preview.equity.is_ok() {
-        return line(page, "holds", "no position");
+    if preview.positions.is_empty() {
+        let known = if preview.equity.is_ok() {
+            "no position"
+        } else {
+            "unknown"
+        };
+        return line(page, "holds", known);
     }
     writeln!(page, "\n{BOLD}  positions{PLAIN}")?;
     for held in &preview.positions {
@@ -250,12 +255,18 @@ fn position(page: &mut String, held: &Held, liquidation: Option<Price>) -> std::
         (Some(at), Some(away)) => format!("the venue liquidates at {}, {} away", digits(at), away.percent()),
         _ => "the venue tells no liquidation price".into(),
     };
-    let cover = &held.cover;
-    let triggers: Vec<String> = cover
+    writeln!(page, "      {}   {liquidation}", stops(held.cover.as_ref()))
+}
+
+fn stops(cover: Option<&Cover>) -> String {
+    let Some(cover) = cover else {
+        return format!("{RED}stops unknown: orders could not be read{PLAIN}");
+    };
+    let triggers = cover
         .stops
         .iter()
-        .map(|stop| stop.trigger.map_or("trailing".into(), digits))
-        .collect();
+        .map(|stop| stop.trigger.map_or("trailing".into(), digits));
+    let triggers: Vec<String> = triggers.collect();
     let stops = match (cover.share, triggers.is_empty()) {
         (_, true) => format!("{RED}NO STOP AT THE VENUE{PLAIN}"),
         (share, _) if share < Ratio::ONE => {
@@ -267,11 +278,10 @@ fn position(page: &mut String, held: &Held, liquidation: Option<Price>) -> std::
         }
         (_, _) => format!("{GREEN}stop{PLAIN} at {}", triggers.join(", ")),
     };
-    let over = match cover.passed_over {
-        0 => String::new(),
-        count => format!(" ({count} more could open a position or lie past the mark: not counted)"),
-    };
-    writeln!(page, "      {stops}{over}   {liquidation}")
+    match cover.passed_over {
+        0 => stops,
+        count => format!("{stops} ({count} not counted: could open a position, or lies past the mark)"),
+    }
 }
 
 fn policies(page: &mut String, look: &Look) -> std::fmt::Result {
@@ -374,13 +384,15 @@ fn does(rung: &RungView) -> String {
     let effect = &rung.effect;
     let aim = match rung.action {
         Action::Alert => return String::new(),
-        Action::Block if effect.cancels == 0 => return "nothing to cancel".into(),
+        Action::Block if effect.cancels == 0 && effect.unsized_because.is_none() => {
+            return "nothing to cancel".into();
+        }
         Action::Reduce(Cut::To(to)) => format!("to {to}: "),
         Action::Reduce(Cut::Fraction(share)) => format!("{}: ", share.percent()),
         Action::Block | Action::Flatten => String::new(),
     };
     match &effect.unsized_because {
-        Some(why) => format!("{aim}{RED}cannot be sized: {why}{PLAIN}"),
+        Some(why) => format!("{aim}{RED}cannot be told: {why}{PLAIN}"),
         None if effect.closes.is_empty() && rung.action != Action::Block => {
             let rest = if effect.is_nothing() {
                 String::new()
