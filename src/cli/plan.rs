@@ -151,7 +151,7 @@ async fn look(account: &Account, config: &Config, clock: Clock) -> Result<Look, 
     let first = snapshot(&http, &reader, transfers_since).await;
     feed(&mut drive, &first.received, &mut failed);
     let mut received = first.received;
-    let waiting = ProgressBar::no_length().with_message("waiting for the list of transfers");
+    let waiting = ProgressBar::new_spinner().with_message("waiting for the list of transfers");
     for _ in 0..LISTS_MAX {
         // A balance may have moved since the state was kept: until that is explained, no loss is judged by it.
         if !drive.guard().book().wants_transfers() || !failed.0.is_empty() {
