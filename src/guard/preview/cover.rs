@@ -1,6 +1,6 @@
 //! What stands at the venue between a position and its liquidation: stops, in both of the venue's stores.
 //!
-//! Source: POLICIES.md b.4, `unprotected_position`.
+//! Source: POLICIES.md b.5, `unprotected_position`.
 
 use crate::book::Book;
 use crate::model::{Leg, Order, OrderKind, Position, Price, Qty, Ratio, Side, Store};
