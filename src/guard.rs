@@ -5,6 +5,7 @@
 
 mod command;
 mod decision;
+pub mod preview;
 mod saved;
 
 pub use decision::{Decision, Note, Record, Save, Severity, State};

@@ -17,10 +17,10 @@
 //! | [`book`] | the account as a fold of events: margin, equity, transfers, orders, the stream's proofs of life |
 //! | [`policy`] | one type of policy a file, and the envelope around all of them |
 //! | [`response`] | demands, flights (what is in the air), the cut, the plan |
-//! | [`guard`] | [`guard::Guard::step`] and [`guard::Guard::deadline`] |
+//! | [`guard`] | [`guard::Guard::step`] and [`guard::Guard::deadline`]; [`guard::preview`], a look that decides nothing |
 //! | [`venue`] | Binance USD-M: wire, parse, request, sign, outcome, session are pure; `client` is the only IO |
 //! | [`exec`] | sends each order once, and asks the venue when the answer left it open |
-//! | [`journal`] | the kept state, its text form and its store; the KILL file |
+//! | [`journal`] | the kept state, its text form, its store and a look at it; the KILL file |
 //! | [`serve`] | the control API |
 //! | [`sim`] | the embedded exchange; all but its server is pure |
 //! | [`replay`] | recordings, and the drive that live runs and replays share |

@@ -4,7 +4,7 @@
 //! it needs is unknown; it is never a sum of what happened to be there.
 
 use super::{Book, Missing};
-use crate::model::{Asset, Money, Ratio};
+use crate::model::{Asset, Balance, Money, Ratio};
 
 /// The currency that equity, drawdowns and losses are counted in.
 pub const CURRENCY: &str = "USDT";
@@ -41,6 +41,11 @@ impl Book {
             total += self.value_of(asset, purse.balance.wallet)?;
         }
         Ok(total)
+    }
+
+    /// Every wallet that was read, by asset.
+    pub fn balances(&self) -> impl Iterator<Item = (&Asset, &Balance)> {
+        self.purses.iter().map(|(asset, purse)| (asset, &purse.balance))
     }
 
     /// Equity that loss policies may judge: known, and every move of a balance explained.

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod check;
 pub mod control;
 pub mod kill;
+pub mod plan;
 pub mod rearm;
 pub mod record;
 pub mod replay;
@@ -18,7 +19,7 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "backstop", version, about, max_term_width = 110)]
 #[command(
-    after_help = "First steps:\n  backstop run --sim        watch it guard an account on the embedded exchange\n  backstop check            validate your configuration and policies\n  backstop run              guard your accounts, dry: nothing is sent"
+    after_help = "First steps:\n  backstop run --sim        watch it guard an account on the embedded exchange\n  backstop check            validate your configuration and policies\n  backstop plan             see what would fire now, and what each rung would send\n  backstop run              guard your accounts, dry: nothing is sent"
 )]
 pub struct Cli {
     /// What to do.
@@ -46,6 +47,8 @@ pub enum Verb {
     Record(record::Args),
     /// Validates configuration and policies, offline.
     Check(check::Args),
+    /// What would fire now, headroom, and what each rung would send; reads only.
+    Plan(plan::Args),
     /// Closes entries or everything, and keeps it so until re-arm.
     Kill(kill::Args),
     /// Releases kills and manual latches.
@@ -63,6 +66,7 @@ pub async fn dispatch(cli: Cli, clock: Clock) -> i32 {
         Verb::Replay(args) => replay::run(&args),
         Verb::Record(args) => record::run(args, clock).await,
         Verb::Check(args) => check::run(&args),
+        Verb::Plan(args) => plan::run(args, clock).await,
         Verb::Kill(args) => kill::run(&args).await,
         Verb::Rearm(args) => rearm::run(&args).await,
         Verb::Status(args) => status::run(&args).await,

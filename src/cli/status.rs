@@ -97,7 +97,7 @@ fn colour(state: &str) -> &'static str {
 }
 
 /// Two decimals, and the thousands apart: `-10,000.13`.
-fn money(value: Decimal) -> String {
+pub(super) fn money(value: Decimal) -> String {
     let cents = value.round_dp_with_strategy(2, RoundingStrategy::MidpointAwayFromZero);
     let text = format!("{:.2}", cents.abs());
     let (whole, rest) = text.split_once('.').unwrap_or((&text, "00"));

@@ -2,6 +2,7 @@
 
 pub mod killfile;
 mod marker;
+pub mod peek;
 pub mod state;
 pub mod store;
 mod table;

@@ -241,14 +241,14 @@ impl Drop for Leaving {
 
 /// The files of an account.
 #[derive(Debug)]
-struct Files {
-    database: PathBuf,
-    marker: PathBuf,
+pub(super) struct Files {
+    pub(super) database: PathBuf,
+    pub(super) marker: PathBuf,
     lock: PathBuf,
 }
 
 impl Files {
-    fn of(dir: &Path, account: &str) -> Result<Files, StoreError> {
+    pub(super) fn of(dir: &Path, account: &str) -> Result<Files, StoreError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if account.is_empty() || LABEL_MAX < account.len() || !account.chars().all(plain) {
             return Err(StoreError::Label(account.to_owned()));

@@ -51,10 +51,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, Unusable> {
     set("journal_mode", "WAL")?;
     set("synchronous", "FULL")?;
     set("trusted_schema", "OFF")?;
-    let format: i64 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(unusable)?;
-    match format {
+    match format(&connection)? {
         FORMAT => Ok(connection),
         0 => {
             let make = format!(
@@ -67,8 +64,29 @@ pub(super) fn open(path: &Path) -> Result<Connection, Unusable> {
             connection.execute_batch(&make).map_err(unusable)?;
             Ok(connection)
         }
-        newer if (FORMAT..=FORMAT_MAX).contains(&newer) => Err(Unusable::Newer(newer)),
-        other => Err(Unusable::Damaged(format!("its format number is {other}"))),
+        other => Err(strange(other)),
+    }
+}
+
+/// Whether this version can read it, asked without changing anything.
+pub(super) fn check_format(connection: &Connection) -> Result<(), Unusable> {
+    match format(connection)? {
+        FORMAT => Ok(()),
+        other => Err(strange(other)),
+    }
+}
+
+fn format(connection: &Connection) -> Result<i64, Unusable> {
+    connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(unusable)
+}
+
+fn strange(format: i64) -> Unusable {
+    if (FORMAT..=FORMAT_MAX).contains(&format) {
+        Unusable::Newer(format)
+    } else {
+        Unusable::Damaged(format!("its format number is {format}"))
     }
 }
 

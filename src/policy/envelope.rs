@@ -8,7 +8,7 @@ use super::{
     View,
 };
 use crate::book::{Book, Missing};
-use crate::model::{Leg, Qty, Span, Timestamp};
+use crate::model::{Leg, Money, Qty, Ratio, Span, Timestamp};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
@@ -352,8 +352,48 @@ impl Policy {
         rung.latch.unwrap_or(self.spec.latch)
     }
 
-    fn hold(&self, rung: &Rung) -> Span {
+    /// How long a rung's threshold must be met: its own time, else the policy's.
+    pub fn hold(&self, rung: &Rung) -> Span {
         rung.hold.unwrap_or(self.spec.hold)
+    }
+
+    /// This policy enforcing one rung over one scope and nothing else, for a look at what the rung does. A rung that is
+    /// in force keeps its trip, with what it has done already. `None` when there is no such rung.
+    pub fn with_only(&self, book: &Book, scope: &Scope, index: usize) -> Option<Policy> {
+        let mut policy = Policy::new(self.spec.clone());
+        policy.memory = self.memory.clone();
+        policy.spec.mode = Mode::Enforce;
+        let rung = policy.spec.ladder.get_mut(index)?;
+        rung.mode = None;
+        let known = self.tracks.get(scope);
+        let trip = match known.and_then(|track| track.rungs.get(index)) {
+            Some(RungState::Tripped(trip)) => trip.clone(),
+            _ => Trip {
+                since: book.now(),
+                event: None,
+                breached: true,
+                fulfilled: false,
+                aims: self.aims(book, scope, self.spec.ladder.get(index)?),
+            },
+        };
+        let mut track = Track::new(self.spec.ladder.len());
+        *track.rungs.get_mut(index)? = RungState::Tripped(trip);
+        policy.tracks.insert(scope.clone(), track);
+        Some(policy)
+    }
+
+    /// How far a measurement is from a rung's threshold, in its unit: negative once it is past it. `None` without a
+    /// number, without a threshold, and for times, which pass by themselves.
+    pub fn headroom(&self, rung: &Rung, measured: &Measured) -> Option<Amount> {
+        let (at, value) = (rung.at?, measured.value()?);
+        let rest = at.number().checked_sub(self.counted(value, at).number())?;
+        match at {
+            Amount::Ratio(_) => Ratio::new(rest).ok().map(Amount::Ratio),
+            Amount::Multiple(_) => Ratio::new(rest).ok().map(Amount::Multiple),
+            Amount::Money(_) => Money::new(rest).ok().map(Amount::Money),
+            Amount::Quantity(_) => Qty::new(rest).ok().map(Amount::Quantity),
+            Amount::Time(_) => None,
+        }
     }
 
     /// The arithmetic behind a scope's measurement.
@@ -406,7 +446,7 @@ impl Policy {
             && let Ok(equity) = book.trusted_equity()
         {
             self.memory.mark = Some(equity);
-            self.memory.flows = crate::model::Money::ZERO;
+            self.memory.flows = Money::ZERO;
             self.memory.note = Some("rebased by the operator".into());
         }
     }

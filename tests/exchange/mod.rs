@@ -7,6 +7,7 @@ mod doors;
 mod limits;
 mod modes;
 mod orders;
+mod plan;
 mod protocol;
 mod soak;
 mod stage;

@@ -1,7 +1,7 @@
 //! The words of scenario lines, and a small venue that holds what they said.
 
 use super::rules::rules;
-use super::said::words;
+use super::said::{look, words};
 use backstop::event::{
     AccountUpdate, BalanceChange, Baseline, CalledPosition, Command, Doubt, Event, Holdings, Input,
     KillAction, Link, MarginCall, Outcome, PositionChange, Reason, Rejection, RejectionKind, Report,
@@ -150,6 +150,17 @@ impl Stage {
                 (self.margin, self.is_cross_unsaid) = (MarginType::Cross, true);
                 vec![]
             }
+            // What a person who looks now is shown: of a policy, of `now`, or of the `stops`.
+            ["look", what] => {
+                let preview = self.guard.preview(self.now);
+                for close in &preview.now.closes {
+                    let held = self.guard.book().amount(&close.leg);
+                    assert!(Some(close.side) == Side::closing(held), "{close:?} of {held}");
+                    assert!(close.quantity <= held.abs(), "{close:?} of {held}");
+                }
+                said.extend(look(&preview, what));
+                vec![]
+            }
             // How often the orders were asked for since the last such line.
             ["looks"] => {
                 said.push(format!("{} looks at the orders", std::mem::take(&mut self.looks)));
@@ -265,7 +276,7 @@ impl Stage {
                     at: self.now,
                 }))]
             }
-            // order ID SYMBOL SIDE QTY [stop|ro|close]
+            // order ID SYMBOL SIDE QTY [stop|ro|close] [at PRICE]
             ["order", id, leg, side, quantity, rest @ ..] => {
                 let order = self.order(id.parse().unwrap(), &leg_of(leg), side, quantity, rest);
                 self.orders.insert(order.id.id, order.clone());
@@ -392,7 +403,10 @@ impl Stage {
                 OrderKind::Limit
             },
             price: None,
-            trigger: None,
+            trigger: rest
+                .iter()
+                .position(|word| *word == "at")
+                .map(|at| rest[at + 1].parse().unwrap()),
             quantity: quantity.parse().unwrap(),
             executed: Qty::ZERO,
             average: None,

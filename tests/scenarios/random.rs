@@ -129,6 +129,9 @@ fn live(draws: &[Draw]) -> Vec<String> {
         let decided = stage.play(&line);
         said.push(format!("{line} -> {decided}"));
     }
+    for what in ["now", "margin", "stops"] {
+        said.push(stage.play(&format!("{at}ms look {what}")));
+    }
     said
 }
 

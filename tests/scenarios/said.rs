@@ -1,6 +1,7 @@
 //! What a decision says, as the right-hand sides write it.
 
 use backstop::guard::Decision;
+use backstop::guard::preview::{Effect, Preview, Standing};
 use backstop::model::Intent;
 
 /// The words for a decision, one piece for each thing in it.
@@ -54,5 +55,100 @@ fn intent(intent: &Intent) -> String {
         Intent::Cancel(id) => format!("cancel {} {}", id.symbol, id.id),
         Intent::CancelAll(symbol) => format!("cancel all {symbol}"),
         Intent::CancelAllConditional(symbol) => format!("cancel all conditional {symbol}"),
+    }
+}
+
+/// What a look shows, as the right-hand sides write it.
+pub fn look(preview: &Preview, what: &str) -> Vec<String> {
+    match what {
+        "now" => vec![effect(&preview.now)],
+        "stops" => {
+            let stops = preview.positions.iter().map(|held| {
+                let Some(cover) = &held.cover else {
+                    return format!("{} unknown", held.leg);
+                };
+                let triggers = cover.stops.iter().map(|stop| stop.trigger);
+                let triggers: Vec<String> = triggers
+                    .map(|at| at.map_or("?".into(), |at| at.to_string()))
+                    .collect();
+                let (share, over) = (cover.share.percent(), cover.passed_over);
+                format!(
+                    "{} {share} at {}, {over} do not count",
+                    held.leg,
+                    triggers.join(" ")
+                )
+            });
+            stops.collect()
+        }
+        id => {
+            let judged = preview.policies.iter().filter(|judged| judged.id == id);
+            let lines = judged.map(|judged| {
+                let scope = judged
+                    .scope
+                    .as_ref()
+                    .map_or("nothing".into(), ToString::to_string);
+                let value = judged
+                    .measured
+                    .value()
+                    .map_or(String::new(), |value| format!(" {value}"));
+                let rungs = judged.rungs.iter().map(|rung| {
+                    let room = rung
+                        .headroom
+                        .map_or(String::new(), |room| format!(" room {room}"));
+                    let (action, standing) = (rung.action.name(), standing(&rung.standing));
+                    format!("{action} {standing}{room}: {}", effect(&rung.effect))
+                });
+                let rungs: Vec<String> = rungs.collect();
+                format!(
+                    "[{scope}]{value} {} | {}",
+                    standing(&judged.standing),
+                    rungs.join(" | ")
+                )
+            });
+            lines.collect()
+        }
+    }
+}
+
+fn standing(standing: &Standing) -> String {
+    match standing {
+        Standing::Unknown(why) => format!("unknown ({why})"),
+        Standing::InForce(_) => "in force".into(),
+        Standing::NotJudged => "not judged".into(),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+fn effect(effect: &Effect) -> String {
+    let closes = effect.closes.iter().map(|close| {
+        let slices = if close.slices == 1 {
+            String::new()
+        } else {
+            format!(" in {}", close.slices)
+        };
+        format!("{} {} {}{slices}", close.side, close.quantity, close.leg)
+    });
+    let mut words: Vec<String> = closes.collect();
+    if !words.is_empty() {
+        words.push(format!(
+            "cost {}",
+            effect.cost.map_or("unknown".into(), |cost| cost.to_string())
+        ));
+    }
+    for (count, what) in [(effect.cancels, "cancelled"), (effect.sweeps, "swept")] {
+        if count > 0 {
+            words.push(format!("{count} {what}"));
+        }
+    }
+    words.extend(
+        effect
+            .unsized_because
+            .iter()
+            .map(|why| format!("not sized: {why}")),
+    );
+    if words.is_empty() {
+        "nothing".into()
+    } else {
+        words.join(", ")
     }
 }

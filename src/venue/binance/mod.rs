@@ -16,3 +16,5 @@ pub mod session;
 pub mod sign;
 pub mod stream;
 mod wire;
+
+pub use parse::said::{Said, SaidMargin};

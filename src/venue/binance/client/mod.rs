@@ -16,6 +16,7 @@ pub mod permissions;
 mod reads;
 mod round;
 pub mod session;
+pub mod snapshot;
 mod socket;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -54,6 +54,26 @@ impl Permissions {
         .filter_map(|(granted, name)| granted.then_some(name))
         .collect()
     }
+
+    /// Every right that a guard does not need, by the venue's names: the excessive ones, and those to trade elsewhere.
+    pub fn beyond_need(&self) -> Vec<&'static str> {
+        let elsewhere = [
+            (self.enable_margin, "enableMargin"),
+            (self.enable_spot_and_margin_trading, "enableSpotAndMarginTrading"),
+            (self.enable_vanilla_options, "enableVanillaOptions"),
+            (
+                self.enable_portfolio_margin_trading,
+                "enablePortfolioMarginTrading",
+            ),
+        ];
+        let mut beyond = self.excessive();
+        beyond.extend(
+            elsewhere
+                .into_iter()
+                .filter_map(|(granted, name)| granted.then_some(name)),
+        );
+        beyond
+    }
 }
 
 /// Asks the account host, such as `https://api.binance.com`, what the key may do.
@@ -113,6 +133,17 @@ mod tests {
             let permissions: Permissions = serde_json::from_str(&body).unwrap();
             assert_eq!(permissions.excessive(), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn rights_to_trade_elsewhere_are_more_than_a_guard_needs() {
+        let body = GOOD.replace(r#""new":1"#, r#""enableMargin":true,"enableVanillaOptions":true"#);
+        let permissions: Permissions = serde_json::from_str(&body).unwrap();
+        assert_eq!(permissions.excessive(), [""; 0]);
+        assert_eq!(
+            permissions.beyond_need(),
+            ["enableMargin", "enableVanillaOptions"]
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod frames;
 pub mod holdings;
 mod private;
 mod rules;
+pub mod said;
 
 use super::wire::{self, Bad, Text};
 use crate::model::{MarginType, OrderKind, OrderStatus, PositionSide, Side};

@@ -7,9 +7,11 @@
 
 mod answers;
 mod frames;
+mod said;
 
 pub use answers::*;
 pub use frames::*;
+pub use said::*;
 
 use crate::model::{Price, Qty, exact};
 use rust_decimal::Decimal;
