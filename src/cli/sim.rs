@@ -85,10 +85,12 @@ pub(crate) fn scenario(named: &str) -> Result<Scenario, String> {
 
 fn opening(server: &Server, as_json: bool) -> String {
     let (key, secret) = server.credentials();
+    let (bot_key, bot_secret) = server.bot_credentials();
     let (rest, streams) = (server.rest_url(), server.stream_url());
     if as_json {
-        return json!({"rest_url": rest, "stream_url": streams, "api_key": key, "api_secret": secret})
-            .to_string();
+        return json!({"rest_url": rest, "stream_url": streams, "api_key": key, "api_secret": secret,
+            "bot_api_key": bot_key, "bot_api_secret": bot_secret})
+        .to_string();
     }
     format!(
         "The embedded exchange is open. Its money is play money, and so are its keys.

@@ -1,0 +1,9 @@
+//! The drill: proves the whole chain with play money, and writes down what it saw.
+
+pub mod seen;
+pub mod trader;
+
+/// Why something could not be done or seen, in words without any secret.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Trouble(pub String);
