@@ -1,6 +1,9 @@
 //! The drill: proves the whole chain with play money, and writes down what it saw.
 
+pub mod relay;
+pub mod report;
 pub mod seen;
+pub mod stand;
 pub mod trader;
 
 /// Why something could not be done or seen, in words without any secret.
