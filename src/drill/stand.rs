@@ -12,7 +12,7 @@ use crate::run::{Outlets, RunError};
 use crate::serve::status::AccountStatus;
 use crate::serve::{Request, Status};
 use secrecy::SecretString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -255,11 +255,6 @@ pub struct Tape {
 }
 
 impl Tape {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Plays it through a guard that has no hands, and compares; gives how many decisions were the same.
     ///
     /// # Errors

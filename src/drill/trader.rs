@@ -383,6 +383,38 @@ impl Trader {
         .await
     }
 
+    /// Waits until an order of the regular store is as wanted, and gives it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come true within `within`.
+    pub async fn wait_order(
+        &self,
+        id: &str,
+        within: Span,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value, Trouble> {
+        let until = self.http.clock().now().after(within);
+        loop {
+            let row = self.order(id).await;
+            if let Ok(row) = &row
+                && wanted(row)
+            {
+                return Ok(row.clone());
+            }
+            if until <= self.http.clock().now() {
+                let status = row.map_or_else(|trouble| trouble.0, |row| field(&row, "status").to_string());
+                return Err(Trouble(format!("order {id} is {status} after {within}")));
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// The venue's time, as far as we know it.
+    pub fn time(&self) -> Timestamp {
+        self.http.timestamp()
+    }
+
     /// When the venue last changed an order of the regular store.
     ///
     /// # Errors
