@@ -10,9 +10,11 @@ use crate::sim::Scenario;
 use crate::sim::server::{Server, serve};
 use crate::venue::binance::play::PlayVenue;
 use anstream::{eprintln, println};
+use indicatif::ProgressBar;
 use secrecy::SecretString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -181,6 +183,18 @@ async fn on_account(args: &Args, folder: &Path, clock: Clock) -> i32 {
         Ok(trader) => trader,
         Err(why) => return fail(2, why),
     };
+    if chosen.venue == Venue::Sim && trader.is_none() {
+        let hint = format!(
+            "set {} to the bot's key and secret that `backstop sim` prints",
+            KEY_NAMES.join(" and ")
+        );
+        return fail(
+            2,
+            format!(
+                "the built-in exchange counts an opening order by the guard's key as a broken promise\n  hint: {hint}"
+            ),
+        );
+    }
     let options = Options {
         play,
         venue: chosen.venue.name().into(),
@@ -255,7 +269,12 @@ async fn carry_out(args: &Args, options: Options, clock: Clock) -> i32 {
         );
     }
     let began = clock.now();
-    let report = match drill(options, clock, cancel).await {
+    // Not shown where nobody watches.
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(120));
+    let drilled = drill(options, clock, cancel, &|how_far| bar.set_message(how_far)).await;
+    bar.finish_and_clear();
+    let report = match drilled {
         Ok(report) => report,
         Err(refused @ Refused::Unsafe(_)) => return fail(3, refused),
         Err(refused @ Refused::Unusable(_)) => return fail(2, refused),

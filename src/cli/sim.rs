@@ -100,6 +100,11 @@ fn opening(server: &Server, as_json: bool) -> String {
   key      {key}
   secret   {secret}
 
+Who trades against a guard needs a key of its own:
+
+  key      {bot_key}
+  secret   {bot_secret}
+
 Ask it for the account:
 
 {}

@@ -2,7 +2,7 @@
 
 use super::Trouble;
 use super::seen::{BUY, Form, Look, SELL, field};
-use super::steps::{DONE_WITHIN, Drill, STILL, Seen, whole};
+use super::steps::{DONE_WITHIN, Drill, Seen, whole};
 use crate::replay::lines::DecisionLine;
 use rust_decimal::{Decimal, dec};
 use tokio::time::sleep;
@@ -23,12 +23,15 @@ impl Drill<'_> {
             let orders: Vec<String> = decision
                 .orders
                 .iter()
-                .map(|order| format!("{} {}", order.kind, order.quantity.as_deref().unwrap_or("")))
+                .map(|order| match &order.quantity {
+                    Some(quantity) => format!("{} {quantity}", order.kind),
+                    None => order.kind.clone(),
+                })
                 .collect();
             let orders = if orders.is_empty() {
                 String::new()
             } else {
-                format!(", asked for: {}", orders.join(", ").trim())
+                format!(", asked for: {}", orders.join(", "))
             };
             format!(
                 "both: {} {} at {}{orders}",
@@ -88,7 +91,7 @@ ladder = [ {{ at = "{}", action = "alert" }}, {{ at = "{}", action = "flatten", 
                 |look: &Look| look.held() == double && look.orders.len() == 1 && look.stops.len() == 1;
             self.reductions(&mut stand, 0, "the whole position", DONE_WITHIN, as_wanted)
                 .await?;
-            sleep(STILL).await;
+            sleep(self.trader.patience()).await;
             let look = self.trader.look().await?;
             let rows = self
                 .trader

@@ -71,11 +71,13 @@ impl Drill<'_> {
             .await?;
         let mut evidence: Vec<String> = rows.iter().map(order_words).collect();
         evidence.push(format!(
-            "order {resting}, placed after that, was known to the guard {seen} later"
+            "order {resting}, placed after that, was known to the guard {} ms later",
+            seen.ms()
         ));
         Ok((
             format!(
-                "cut {lived} ms after it grew, while no stream was connected; connected and proven {proven} after the network healed"
+                "cut {lived} ms after it grew, while no stream was connected; connected and proven {} ms after the network healed",
+                proven.ms()
             ),
             evidence,
         ))

@@ -70,12 +70,17 @@ pub struct Options {
     pub again: String,
 }
 
-/// Drills until the end, a failure, or `cancel`; gives the report, which says what was left.
+/// Drills until the end, a failure, or `cancel`; gives the report, which says what was left. `tell` hears how far it is.
 ///
 /// # Errors
 ///
 /// [`Refused`] when it did not begin; nothing was changed then.
-pub async fn drill(options: Options, clock: Clock, cancel: CancellationToken) -> Result<Report, Refused> {
+pub async fn drill(
+    options: Options,
+    clock: Clock,
+    cancel: CancellationToken,
+    tell: &(dyn Fn(String) + Sync),
+) -> Result<Report, Refused> {
     let began = clock.now();
     let guard_keys = (&options.guard.0, &options.guard.1);
     let trader_keys = options
@@ -106,6 +111,16 @@ pub async fn drill(options: Options, clock: Clock, cancel: CancellationToken) ->
             named.join(", ")
         )));
     }
+    let config = trader
+        .read("/fapi/v1/accountConfig", &[])
+        .await
+        .map_err(unusable)?;
+    if seen::field(&config, "dualSidePosition") == &serde_json::Value::Bool(true) {
+        return Err(Refused::Unsafe(
+            "the account is in hedge mode; a drill begins in one-way mode and does not change it unasked"
+                .into(),
+        ));
+    }
     let rules = trader.rules().await.map_err(unusable)?;
     let smallest = smallest(&rules, trader.mark().await.map_err(unusable)?);
     let site = Site {
@@ -127,6 +142,7 @@ pub async fn drill(options: Options, clock: Clock, cancel: CancellationToken) ->
             site: &site,
             rules: rules.clone(),
             smallest,
+            tell,
             ratios: None,
         };
         drill.run(&mut steps).await;
@@ -139,13 +155,24 @@ pub async fn drill(options: Options, clock: Clock, cancel: CancellationToken) ->
                 smallest,
                 leave: options.leave,
                 ratios,
+                tell,
             };
             probes = Some(prober.ask().await);
         }
     };
     let interrupted = cancel.run_until_cancelled(work).await.is_none();
+    tell("taking back what is the drill's".into());
+    if interrupted || !has_passed(&steps) {
+        // A request that nobody waits for any more may still arrive at the venue.
+        tokio::time::sleep(trader.patience()).await;
+    }
     let left = tidy_up(&trader, &rules, options.leave).await;
-    steps.extend(PLANS.iter().skip(steps.len()).map(Finding::not_run));
+    steps.extend(
+        PLANS
+            .iter()
+            .skip(steps.len())
+            .map(|(_, plan)| Finding::not_run(plan)),
+    );
     let passed = has_passed(&steps) && left.is_none() && !interrupted;
     let failed = steps.iter().position(|step| step.verdict == Verdict::Failed);
     let verdict = match (

@@ -13,11 +13,9 @@ use rust_decimal::{Decimal, dec};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Events of an order are heard within this, or not at all.
-const HEAR: Duration = Duration::from_secs(3);
-/// A countdown of the shortest sensible length, and what is waited for it.
+/// A countdown of the shortest sensible length.
 const COUNTDOWN_MS: &str = "1000";
-const COUNTED_DOWN: Duration = Duration::from_secs(4);
+const COUNTDOWN: Duration = Duration::from_secs(1);
 /// What an order does at the venue is seen within this.
 const SEEN_WITHIN: Span = Span::from_secs(10);
 /// A listenKey lives an hour after its last extension (section 3.1); a little more is waited.
@@ -48,6 +46,8 @@ pub struct Prober<'a> {
     pub leave: Leave,
     /// The margin ratio of the guard and of the venue, for the same position.
     pub ratios: Option<(String, String)>,
+    /// Where people are told how far it is.
+    pub tell: &'a (dyn Fn(String) + Sync),
 }
 
 /// Questions by their number there.
@@ -82,6 +82,7 @@ impl Prober<'_> {
     pub async fn ask(&self) -> Vec<Probe> {
         let mut probes = Vec::new();
         for (number, question) in QUESTIONS {
+            (self.tell)(format!("question {number}: {question}"));
             probes.push(match self.answer(number).await {
                 Ok(Ok(answer)) => Probe::answered(number, question, answer),
                 Ok(Err(why)) => Probe::unanswered(number, question, why),
@@ -158,7 +159,7 @@ impl Prober<'_> {
         self.trader
             .place(BUY, Form::Rest, self.smallest, self.rules)
             .await?;
-        sleep(HEAR).await;
+        sleep(self.trader.patience()).await;
         self.empty().await?;
         let heard = ears.iter_mut().map(|(form, ear)| {
             let count = ear
@@ -244,7 +245,7 @@ impl Prober<'_> {
             .ask("POST", "/fapi/v1/countdownCancelAll", &pairs)
             .await?
             .fine("countdownCancelAll")?;
-        sleep(COUNTED_DOWN).await;
+        sleep(COUNTDOWN + self.trader.patience()).await;
         let left = self.left_of(both).await?;
         Ok(format!("after a countdown of {COUNTDOWN_MS} ms {left}"))
     }
@@ -256,7 +257,7 @@ impl Prober<'_> {
             .ask("DELETE", "/fapi/v1/allOpenOrders", &pairs)
             .await?
             .fine("allOpenOrders")?;
-        sleep(HEAR).await;
+        sleep(self.trader.patience()).await;
         self.left_of(both).await
     }
 
@@ -365,7 +366,7 @@ impl Prober<'_> {
             .trader
             .try_place(leg(false), Form::Close, quantity, self.rules)
             .await?;
-        sleep(HEAR).await;
+        sleep(self.trader.patience()).await;
         Ok((said, amount(&self.trader.look().await?)))
     }
 
@@ -399,11 +400,11 @@ impl Prober<'_> {
         let key = self.trader.listen_key().await?;
         let mut ear = Ear::open(self.trader.venue().stream_url(), &key, "query with events").await?;
         self.set_mode(true).await?;
-        sleep(HEAR).await;
+        sleep(self.trader.patience()).await;
         let heard = ear.heard();
         self.set_mode(false).await?;
         Ok(if heard.is_empty() {
-            format!("nothing was heard for {} s", HEAR.as_secs())
+            format!("nothing was heard for {} s", self.trader.patience().as_secs())
         } else {
             format!("heard: {}", heard.join(", "))
         })

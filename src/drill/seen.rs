@@ -78,7 +78,10 @@ impl Said {
             0 => "accepted".into(),
             code => format!(
                 "refused: {code} {}",
-                field(&self.body, "msg").as_str().unwrap_or("")
+                field(&self.body, "msg")
+                    .as_str()
+                    .unwrap_or("")
+                    .trim_end_matches('.')
             ),
         }
     }

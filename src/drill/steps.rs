@@ -1,7 +1,7 @@
 //! The steps of a drill: each breaks a limit on purpose and asks the venue what became of it.
 
 use super::Trouble;
-use super::plans::PLANS;
+use super::plans::{PLANS, Step};
 use super::report::Finding;
 use super::seen::{BUY, Form, Look, Rules, SELL, field};
 use super::stand::{Site, Stand};
@@ -25,8 +25,6 @@ pub(super) const DONE_WITHIN: Span = Span::from_secs(15);
 const CLOSED_WITHIN: Span = Span::from_secs(2);
 /// A stream is live again within this after the network has healed (SPEC.md section 9).
 pub(super) const HEALED_WITHIN: Span = Span::from_secs(30);
-/// How long the drill watches that nothing happens.
-pub(super) const STILL: Duration = Duration::from_secs(3);
 /// Between two looks at the guard's decisions.
 const LISTEN_EVERY: Duration = Duration::from_millis(50);
 
@@ -43,6 +41,8 @@ pub struct Drill<'a> {
     pub rules: Rules,
     /// The smallest position that can be opened and still be cut in half.
     pub smallest: Decimal,
+    /// Where people are told how far it is.
+    pub tell: &'a (dyn Fn(String) + Sync),
     /// The margin ratio that the guard and the venue gave for the same position, once there was one.
     pub ratios: Option<(String, String)>,
 }
@@ -58,9 +58,15 @@ impl Drill<'_> {
     /// Runs every step until one fails.
     pub async fn run(&mut self, out: &mut Vec<Finding>) {
         let mut stand = None;
-        for plan in &PLANS {
+        for (step, plan) in &PLANS {
+            (self.tell)(format!(
+                "step {} of {}: {}",
+                out.len() + 1,
+                PLANS.len(),
+                plan.step
+            ));
             let began = self.site.clock.now();
-            let result = self.step(plan.step, &mut stand).await;
+            let result = self.step(*step, &mut stand).await;
             let has_failed = result.is_err();
             out.push(Finding::ended(plan, result, self.site.clock.now().since(began)));
             if has_failed {
@@ -69,25 +75,27 @@ impl Drill<'_> {
         }
     }
 
-    async fn step(&mut self, name: &str, stand: &mut Option<Stand>) -> Seen {
-        match (name, stand) {
-            ("Preflight", _) => self.preflight().await,
-            ("The guard arms", stand) => {
+    async fn step(&mut self, step: Step, stand: &mut Option<Stand>) -> Seen {
+        match step {
+            Step::Preflight => return self.preflight().await,
+            Step::Arm => {
                 let (armed, seen) = self.arm().await?;
                 *stand = Some(armed);
-                Ok(seen)
+                return Ok(seen);
             }
-            ("Alert and block", Some(stand)) => self.block(stand).await,
-            ("Reduce", Some(stand)) => self.reduce(stand).await,
-            ("Kill switch: flatten and latch", Some(stand)) => self.flatten(stand).await,
-            ("Re-arm", stand) => match stand.take() {
-                Some(stand) => self.rearm(stand).await,
-                None => Err(Trouble("no guard".into())),
-            },
-            ("Dry run against live", _) => self.compare().await,
-            ("The stream breaks", _) => self.dark().await,
-            (other, _) => Err(Trouble(format!("no step is called {other}"))),
+            Step::Compare => return self.compare().await,
+            Step::Dark => return self.dark().await,
+            Step::Block | Step::Reduce | Step::Flatten | Step::Rearm => {}
         }
+        let mut armed = stand.take().ok_or_else(|| Trouble("no guard is armed".into()))?;
+        let seen = match step {
+            Step::Block => self.block(&mut armed).await?,
+            Step::Reduce => self.reduce(&mut armed).await?,
+            Step::Flatten => self.flatten(&mut armed).await?,
+            _ => return self.rearm(armed).await,
+        };
+        *stand = Some(armed);
+        Ok(seen)
     }
 
     pub(super) fn times(&self, factor: Decimal) -> Decimal {
@@ -152,12 +160,6 @@ ladder = [ {{ at = "{}", action = "reduce", to = "{}" }} ]
                 "the key cannot move money".to_owned()
             }
         };
-        let hedge = field(&config, "dualSidePosition") == &Value::Bool(true);
-        if hedge {
-            return Err(Trouble(
-                "the account is in hedge mode; set one-way mode for the drill".into(),
-            ));
-        }
         let multi = field(&config, "multiAssetsMargin") == &Value::Bool(true);
         let seen = format!(
             "{rights}; the venue's clock is {offset} ms from ours; one-way mode, {}",
@@ -185,7 +187,7 @@ ladder = [ {{ at = "{}", action = "reduce", to = "{}" }} ]
         let began = self.site.clock.now();
         let stand = self.armed("guard", &self.policies(), true, self.site).await?;
         let took = self.site.clock.now().since(began);
-        Ok((stand, (format!("armed after {took}"), Vec::new())))
+        Ok((stand, (format!("armed after {} ms", took.ms()), Vec::new())))
     }
 
     pub(super) async fn armed(
@@ -402,7 +404,8 @@ ladder = [ {{ at = "{}", action = "reduce", to = "{}" }} ]
         let closed = rows.iter().map(|row| whole(row, "updateTime")).max().unwrap_or(0);
         let mut evidence: Vec<String> = rows.iter().map(order_words).collect();
         evidence.push(format!(
-            "resting order {resting} cancelled, both lists empty {empty} after the command"
+            "resting order {resting} cancelled, both lists empty {} ms after the command",
+            empty.ms()
         ));
         let swept = self
             .trader
@@ -466,7 +469,7 @@ ladder = [ {{ at = "{}", action = "reduce", to = "{}" }} ]
             .await?;
         let before = stand.reductions().len();
         self.open(self.smallest, self.smallest).await?;
-        sleep(STILL).await;
+        sleep(self.trader.patience()).await;
         let look = self.trader.look().await?;
         if look.held() != self.smallest || stand.reductions().len() != before {
             return Err(Trouble(format!(
@@ -485,7 +488,7 @@ ladder = [ {{ at = "{}", action = "reduce", to = "{}" }} ]
             format!(
                 "armed; a position of {} was left alone for {} s",
                 self.smallest,
-                STILL.as_secs()
+                self.trader.patience().as_secs()
             ),
             vec![
                 format!("the guard said: {said}"),

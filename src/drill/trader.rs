@@ -73,6 +73,11 @@ impl Trader {
         &self.symbol
     }
 
+    /// What does not happen within this does not happen: long enough for a venue over the ocean, short on this machine.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(if self.venue.is_local() { 1 } else { 3 })
+    }
+
     /// Measures the venue's clock; gives its offset from ours, in milliseconds.
     ///
     /// # Errors

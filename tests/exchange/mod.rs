@@ -3,6 +3,7 @@
 
 mod crash;
 mod doors;
+mod drill;
 mod modes;
 mod protocol;
 mod stage;

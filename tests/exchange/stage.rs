@@ -19,6 +19,8 @@ pub struct Exchange {
     pub stream_url: String,
     pub key: String,
     pub secret: String,
+    pub bot_key: String,
+    pub bot_secret: String,
 }
 
 /// A guard in a process of its own.
@@ -82,6 +84,8 @@ impl Exchange {
             stream_url: text("stream_url"),
             key: text("api_key"),
             secret: text("api_secret"),
+            bot_key: text("bot_api_key"),
+            bot_secret: text("bot_api_secret"),
         }
     }
 
