@@ -99,16 +99,9 @@ pub async fn drill(
     trader.sync().await.map_err(unusable)?;
     let there = trader.look_everywhere().await.map_err(unusable)?;
     if !there.is_empty() {
-        let named: Vec<String> = there
-            .positions
-            .iter()
-            .map(|(leg, amount)| format!("position {} {leg}", amount.normalize()))
-            .chain(there.orders.iter().map(|id| format!("order {id}")))
-            .chain(there.stops.iter().map(|id| format!("conditional order {id}")))
-            .collect();
         return Err(Refused::Unsafe(format!(
             "a drill needs an account without positions and orders; there are: {}",
-            named.join(", ")
+            there.names()
         )));
     }
     let config = trader
@@ -218,7 +211,7 @@ async fn tidy_up(trader: &Trader, rules: &seen::Rules, leave: Leave) -> Option<S
         Err(trouble) => return Some(format!("not known, because the venue does not tell: {trouble}")),
     };
     if !look.is_empty() {
-        return Some(format!("{}: {}", trader.symbol(), look.words()));
+        return Some(format!("in {}: {}", trader.symbol(), look.names()));
     }
     if leave.hedge
         && let Err(trouble) = probes::set_mode(trader, false).await

@@ -117,6 +117,17 @@ impl Look {
         self.positions.is_empty() && self.orders.is_empty() && self.stops.is_empty()
     }
 
+    /// Everything that is there, by its name.
+    pub fn names(&self) -> String {
+        let held = self
+            .positions
+            .iter()
+            .map(|(leg, amount)| format!("position {} {leg}", amount.normalize()));
+        let orders = self.orders.iter().map(|id| format!("order {id}"));
+        let stops = self.stops.iter().map(|id| format!("conditional order {id}"));
+        held.chain(orders).chain(stops).collect::<Vec<_>>().join(", ")
+    }
+
     /// For people.
     pub fn words(&self) -> String {
         let held: Vec<String> = self

@@ -401,7 +401,12 @@ ladder = [ {{ at = "{}", action = "reduce", to = "{}" }} ]
         stand
             .until("state latched", DONE_WITHIN, |account| account.state == "latched")
             .await?;
-        let closed = rows.iter().map(|row| whole(row, "updateTime")).max().unwrap_or(0);
+        // The first: what somebody opens afterwards is closed again, and is no reason to keep the stop.
+        let filled = rows.iter().filter(|row| field(row, "status") == "FILLED");
+        let closed = filled
+            .map(|row| whole(row, "updateTime"))
+            .min()
+            .unwrap_or(i64::MAX);
         let mut evidence: Vec<String> = rows.iter().map(order_words).collect();
         evidence.push(format!(
             "resting order {resting} cancelled, both lists empty {} ms after the command",
@@ -418,7 +423,7 @@ ladder = [ {{ at = "{}", action = "reduce", to = "{}" }} ]
                 )));
             }
             0 => evidence.push(format!(
-                "stop {stop} cancelled {} ms after the last closing fill",
+                "stop {stop} cancelled {} ms after the closing fill",
                 whole(&swept.body, "updateTime") - closed
             )),
             // Section 13, question 11.
