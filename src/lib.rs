@@ -50,8 +50,8 @@
 //!
 //! # Deliberately absent
 //!
-//! No order type of the guard that could open a position; no transfer, withdrawal, leverage or mode change; no deletion of a
-//! listenKey; no retry in the HTTP layer; no lock between a frame and the request that answers it.
+//! No order type of the guard that could open a position; no transfer, withdrawal or leverage change, no mode change by
+//! the guard; no deletion of a listenKey; no retry in the HTTP layer; no lock between a frame and the request that answers it.
 
 pub mod book;
 pub mod cli;

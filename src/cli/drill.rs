@@ -1,12 +1,11 @@
 //! `backstop drill`: proves the whole chain with play money, and writes a report.
 
-use super::{accounts, fail};
+use super::{accounts, fail, sim};
 use crate::clock::{self, Clock};
 use crate::config::{AccountConfig, Overrides, SecretSource, Timing, Venue};
 use crate::drill::report::Report;
 use crate::drill::{Leave, Options, Refused, drill};
 use crate::model::{Span, Symbol};
-use crate::sim::Scenario;
 use crate::sim::server::{Server, serve};
 use crate::venue::binance::play::PlayVenue;
 use anstream::{eprintln, println};
@@ -18,8 +17,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The market of a drill that needs no configuration.
-const SCENARIO: &str = include_str!("../../fixtures/scenarios/drill.toml");
+/// The market of a drill that needs no configuration. It goes on after its script, which does nothing, is over.
+const SCENARIO: &str = "drill";
 /// The guard's cross-check on the embedded exchange, so that a drill does not take minutes.
 const DIGEST: Span = Span::from_secs(2);
 /// A second key of the account, for the trader: a guard's key should not be one that a bot uses.
@@ -31,9 +30,13 @@ const KEY_NAMES: [&str; 2] = ["BACKSTOP_DRILL__API_KEY", "BACKSTOP_DRILL__API_SE
   backstop drill                                   on the built-in exchange: nothing needed
   backstop drill --config FILE --testnet           on the test network that FILE configures
   backstop drill --testnet --account demo --hedge  and questions that need hedge mode for a moment
+  backstop sim --scenario drill                    a market to drill on from another process
 
 It opens the smallest position, breaks each limit on purpose, and asks the venue what became of it. The account must
-have no position and no order, and is left so, also after Ctrl-C. The real exchange is refused.
+have no position and no order, no other guard may run on it, and it is left as it was, also after Ctrl-C. The real
+exchange is refused.
+
+The drill's trader uses a key of its own if BACKSTOP_DRILL__API_KEY and BACKSTOP_DRILL__API_SECRET are set.
 
 Exit codes: 0 all passed, 1 something failed, 2 wrong usage or configuration, 3 refused.")]
 pub struct Args {
@@ -84,9 +87,9 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
 
 async fn embedded(args: &Args, folder: &Path, clock: Clock) -> i32 {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let scenario = match Scenario::parse(SCENARIO) {
+    let scenario = match sim::scenario(SCENARIO) {
         Ok(scenario) => scenario,
-        Err(error) => return fail(2, error),
+        Err(why) => return fail(2, why),
     };
     let server = match serve(scenario, any, any, || clock::now().ms()).await {
         Ok(server) => server,
@@ -278,6 +281,7 @@ async fn carry_out(args: &Args, options: Options, clock: Clock) -> i32 {
         Ok(report) => report,
         Err(refused @ Refused::Unsafe(_)) => return fail(3, refused),
         Err(refused @ Refused::Unusable(_)) => return fail(2, refused),
+        Err(refused @ Refused::Unreachable(_)) => return fail(1, refused),
     };
     let path = args
         .report

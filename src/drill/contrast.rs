@@ -135,3 +135,43 @@ fn essence(decisions: &[DecisionLine]) -> Vec<DecisionLine> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decided(text: &str) -> DecisionLine {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn pr_16_two_runs_are_equal_when_only_times_and_numbers_differ() {
+        const ONE: &str = r#"{"at":1,"account":"a","policy":"p","scope":"s","rung":"flatten","state":"latched","mode":"enforce","value":"0.004","threshold":"0.003","orders":[{"kind":"reduce","symbol":"BTCUSDT","side":"SELL","quantity":"0.004","client_order_id":"bs-1"},{"kind":"cancel","symbol":"BTCUSDT","order_id":7}],"why":"w"}"#;
+        let alert = ONE
+            .replace("flatten", "alert")
+            .replace(&ONE[ONE.find("[{").unwrap()..ONE.find(",\"why").unwrap()], "[]");
+        let run = |text: &str| essence(&[decided(&alert), decided(text), decided(ONE)]);
+        assert_eq!(
+            run(ONE).len(),
+            2,
+            "what follows the first request depends on what became of it"
+        );
+        for (from, to, equal) in [
+            ("\"at\":1", "\"at\":2", true),
+            ("bs-1", "bs-2", true),
+            ("\"order_id\":7", "\"order_id\":8", true),
+            ("\"quantity\":\"0.004\"", "\"quantity\":\"0.003\"", false),
+            ("\"kind\":\"cancel\"", "\"kind\":\"cancel_all\"", false),
+            ("\"value\":\"0.004\"", "\"value\":\"0.005\"", false),
+            ("flatten", "reduce", false),
+        ] {
+            let other = ONE.replace(from, to);
+            assert_ne!(other, ONE, "{from}");
+            assert_eq!(run(&other) == run(ONE), equal, "{from} {to}");
+        }
+        assert!(
+            essence(&[decided(&alert)]).is_empty(),
+            "a run that asked for nothing proves nothing"
+        );
+    }
+}

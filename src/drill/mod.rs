@@ -18,7 +18,10 @@ pub mod trader;
 
 use crate::clock::Clock;
 use crate::config::Timing;
+use crate::venue::binance::client::permissions::permissions;
+use crate::venue::binance::client::{Http, HttpConfig};
 use crate::venue::binance::play::PlayVenue;
+use crate::venue::binance::sign::ReadSigner;
 use plans::PLANS;
 pub use probes::Leave;
 use probes::Prober;
@@ -41,9 +44,12 @@ pub enum Refused {
     /// For safety; exit code 3.
     #[error("refused: {0}")]
     Unsafe(String),
-    /// The venue cannot be drilled on as asked; exit code 2.
+    /// It cannot be as asked; exit code 2.
     #[error("{0}")]
     Unusable(String),
+    /// The venue does not answer, or not as it should; exit code 1.
+    #[error("the venue cannot be drilled on: {0}")]
+    Unreachable(String),
 }
 
 /// What is drilled.
@@ -96,8 +102,9 @@ pub async fn drill(
         .map(|_| actor(guard_keys))
         .transpose()
         .map_err(unusable)?;
-    trader.sync().await.map_err(unusable)?;
-    let there = trader.look_everywhere().await.map_err(unusable)?;
+    let unreachable = |trouble: Trouble| Refused::Unreachable(trouble.0);
+    trader.sync().await.map_err(unreachable)?;
+    let there = trader.look_everywhere().await.map_err(unreachable)?;
     if !there.is_empty() {
         return Err(Refused::Unsafe(format!(
             "a drill needs an account without positions and orders; there are: {}",
@@ -107,7 +114,7 @@ pub async fn drill(
     let config = trader
         .read("/fapi/v1/accountConfig", &[])
         .await
-        .map_err(unusable)?;
+        .map_err(unreachable)?;
     if seen::field(&config, "dualSidePosition") == &serde_json::Value::Bool(true) {
         return Err(Refused::Unsafe(
             "the account is in hedge mode; a drill begins in one-way mode and does not change it unasked"
@@ -115,7 +122,7 @@ pub async fn drill(
         ));
     }
     let rules = trader.rules().await.map_err(unusable)?;
-    let smallest = smallest(&rules, trader.mark().await.map_err(unusable)?);
+    let smallest = smallest(&rules, trader.mark().await.map_err(unreachable)?);
     let site = Site {
         venue: options.venue.clone(),
         rest_url: options.play.rest_url().to_owned(),
@@ -127,6 +134,7 @@ pub async fn drill(
         folder: options.folder.clone(),
         clock: clock.clone(),
     };
+    let rights = rights(&site).await?;
     let mut steps = Vec::new();
     let mut probes = None;
     let work = async {
@@ -135,6 +143,7 @@ pub async fn drill(
             site: &site,
             rules: rules.clone(),
             smallest,
+            rights,
             tell,
             ratios: None,
         };
@@ -190,7 +199,7 @@ pub async fn drill(
         venue: options.venue,
         rest_url: site.rest_url,
         symbol: options.symbol,
-        smallest: Some(smallest.to_string()),
+        smallest: smallest.to_string(),
         passed,
         verdict,
         steps,
@@ -198,6 +207,26 @@ pub async fn drill(
         left,
         again: options.again,
     })
+}
+
+/// What the guard's key may do, in words; one that can move money is refused, as `run --live` does.
+async fn rights(site: &Site) -> Result<String, Refused> {
+    let Some(url) = &site.sapi_url else {
+        return Ok("this venue tells no rights of keys".into());
+    };
+    let http = Http::new(HttpConfig::new(&site.rest_url), &site.key, site.clock.clone());
+    let http = http.map_err(Refused::Unusable)?;
+    let reader = ReadSigner::new(&site.secret).map_err(|error| Refused::Unusable(error.to_string()))?;
+    let found = permissions(&http, &reader, url)
+        .await
+        .map_err(Refused::Unreachable)?;
+    match found.excessive().as_slice() {
+        [] => Ok("the key cannot move money".into()),
+        some => Err(Refused::Unsafe(format!(
+            "the key may do what a guard must not: {}",
+            some.join(", ")
+        ))),
+    }
 }
 
 fn has_passed(steps: &[Finding]) -> bool {

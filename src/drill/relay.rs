@@ -74,7 +74,7 @@ impl Relay {
         self.is_open.send_replace(true);
     }
 
-    /// How many connections were carried through to the venue so far.
+    /// How many private connections were carried through to the venue so far.
     pub fn carried(&self) -> usize {
         self.carried.load(Ordering::Relaxed)
     }
@@ -125,7 +125,9 @@ async fn carry(tcp: TcpStream, upstream: &str, carried: &AtomicUsize) {
     let Ok(Ok((venue, _))) = timeout(HANDSHAKE, connect_async(format!("{upstream}{target}"))).await else {
         return;
     };
-    carried.fetch_add(1, Ordering::Relaxed);
+    if target.starts_with("/private/") {
+        carried.fetch_add(1, Ordering::Relaxed);
+    }
     let ((mut to_guard, mut from_guard), (mut to_venue, mut from_venue)) = (guard.split(), venue.split());
     let passes = |message: &Message| matches!(message, Message::Text(_) | Message::Binary(_));
     let up = async {

@@ -69,7 +69,7 @@ pub struct Report {
     /// The contract.
     pub symbol: String,
     /// The smallest position that could be opened.
-    pub smallest: Option<String>,
+    pub smallest: String,
     /// Whether every step passed and nothing was left.
     pub passed: bool,
     /// The verdict in a sentence.
@@ -206,11 +206,7 @@ impl Report {
         writeln!(to, "| | |\n| --- | --- |")?;
         writeln!(to, "| Where | {place}, `{}` |", self.rest_url)?;
         writeln!(to, "| Contract | {} |", self.symbol)?;
-        writeln!(
-            to,
-            "| Smallest position | {} |",
-            self.smallest.as_deref().unwrap_or("not known")
-        )?;
+        writeln!(to, "| Smallest position | {} |", self.smallest)?;
         writeln!(to, "| Began | {} |", self.began)?;
         writeln!(to, "| Took | {} |", seconds(self.took_ms))?;
         writeln!(

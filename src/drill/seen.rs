@@ -21,7 +21,7 @@ pub struct Rules {
 /// An order of the drill.
 #[derive(Clone, Copy, Debug)]
 pub enum Form {
-    /// Takes what it needs at once, at most one percent beyond the mark price.
+    /// Takes what it needs at once, at most three percent beyond the mark price: books of test networks are thin.
     Take,
     /// Takes as [`Form::Take`], and can only reduce.
     Close,

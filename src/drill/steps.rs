@@ -9,9 +9,6 @@ use super::trader::Trader;
 use crate::event::{Baseline, Command, KillAction};
 use crate::model::Span;
 use crate::replay::lines::DecisionLine;
-use crate::venue::binance::client::permissions::permissions;
-use crate::venue::binance::client::{Http, HttpConfig};
-use crate::venue::binance::sign::ReadSigner;
 use rust_decimal::{Decimal, dec};
 use serde_json::Value;
 use std::time::Duration;
@@ -41,15 +38,17 @@ pub struct Drill<'a> {
     pub rules: Rules,
     /// The smallest position that can be opened and still be cut in half.
     pub smallest: Decimal,
+    /// What the guard's key may do, in words.
+    pub rights: String,
     /// Where people are told how far it is.
     pub tell: &'a (dyn Fn(String) + Sync),
     /// The margin ratio that the guard and the venue gave for the same position, once there was one.
     pub ratios: Option<(String, String)>,
 }
 
-/// The smallest quantity whose value is safely above the venue's minimum.
+/// The smallest quantity whose value is above the venue's minimum, also at the price of a resting order, a tenth lower.
 pub fn smallest(rules: &Rules, mark: Decimal) -> Decimal {
-    let value = rules.min_notional * dec!(1.1) / mark;
+    let value = rules.min_notional * dec!(1.25) / mark;
     let steps = (value / rules.step).ceil();
     (steps * rules.step).max(rules.least).normalize()
 }
@@ -136,33 +135,10 @@ ladder = [ {{ at = "{}", action = "reduce", to = "{}" }} ]
     async fn preflight(&self) -> Seen {
         let offset = self.trader.sync().await?;
         let config = self.trader.read("/fapi/v1/accountConfig", &[]).await?;
-        let rights = match &self.site.sapi_url {
-            None => "this venue tells no rights of keys".to_owned(),
-            Some(url) => {
-                let http = Http::new(
-                    HttpConfig::new(&self.site.rest_url),
-                    &self.site.key,
-                    self.site.clock.clone(),
-                )
-                .map_err(Trouble)?;
-                let reader =
-                    ReadSigner::new(&self.site.secret).map_err(|error| Trouble(error.to_string()))?;
-                let found = permissions(&http, &reader, url)
-                    .await
-                    .map_err(Trouble)?
-                    .excessive();
-                if !found.is_empty() {
-                    return Err(Trouble(format!(
-                        "the key may do what a guard must not: {}",
-                        found.join(", ")
-                    )));
-                }
-                "the key cannot move money".to_owned()
-            }
-        };
         let multi = field(&config, "multiAssetsMargin") == &Value::Bool(true);
         let seen = format!(
-            "{rights}; the venue's clock is {offset} ms from ours; one-way mode, {}",
+            "{}; the venue's clock is {offset} ms from ours; one-way mode, {}",
+            self.rights,
             if multi { "multi-assets" } else { "single-asset" }
         );
         let Rules {
@@ -537,9 +513,9 @@ mod tests {
         for (step, least, min_notional, mark, expected) in [
             (dec!(0.001), dec!(0.001), dec!(50), dec!(40000), dec!(0.002)),
             (dec!(0.001), dec!(0.001), dec!(50), dec!(60000), dec!(0.001)),
-            (dec!(0.0001), dec!(0.0001), dec!(50), dec!(100000), dec!(0.0006)),
+            (dec!(0.0001), dec!(0.0001), dec!(50), dec!(100000), dec!(0.0007)),
             (dec!(0.001), dec!(0.5), dec!(5), dec!(100), dec!(0.5)),
-            (dec!(1), dec!(1), dec!(5), dec!(0.2), dec!(28)),
+            (dec!(1), dec!(1), dec!(5), dec!(0.2), dec!(32)),
         ] {
             let rules = Rules {
                 tick: dec!(0.1),
@@ -548,6 +524,7 @@ mod tests {
                 min_notional,
             };
             assert_eq!(smallest(&rules, mark), expected);
+            assert!(min_notional < expected * mark * dec!(0.9));
         }
     }
 }

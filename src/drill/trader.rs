@@ -226,7 +226,7 @@ impl Trader {
     ) -> Result<(String, Said), Trouble> {
         let mark = self.mark().await?;
         let away = match form {
-            Form::Take | Form::Close => Decimal::new(if side.buys { 101 } else { 99 }, 2),
+            Form::Take | Form::Close => Decimal::new(if side.buys { 103 } else { 97 }, 2),
             Form::Rest => Decimal::new(if side.buys { 90 } else { 104 }, 2),
             Form::Stop | Form::OpeningStop => Decimal::new(if side.buys { 120 } else { 80 }, 2),
         };
