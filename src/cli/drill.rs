@@ -32,11 +32,12 @@ const KEY_NAMES: [&str; 2] = ["BACKSTOP_DRILL__API_KEY", "BACKSTOP_DRILL__API_SE
   backstop drill --testnet --account demo --hedge  and questions that need hedge mode for a moment
   backstop sim --scenario drill                    a market to drill on from another process
 
-It opens the smallest position, breaks each limit on purpose, and asks the venue what became of it. The account must
-have no position and no order, no other guard may run on it, and it is left as it was, also after Ctrl-C. The real
-exchange is refused.
+It opens the smallest position, breaks each limit on purpose, and asks the venue what became of it.
+The account must have no position and no order, and no other guard may run on it. It is left as it
+was, also after Ctrl-C. The real exchange is refused.
 
-The drill's trader uses a key of its own if BACKSTOP_DRILL__API_KEY and BACKSTOP_DRILL__API_SECRET are set.
+The drill's trader uses a key of its own if BACKSTOP_DRILL__API_KEY and BACKSTOP_DRILL__API_SECRET
+are set.
 
 Exit codes: 0 all passed, 1 something failed, 2 wrong usage or configuration, 3 refused.")]
 pub struct Args {
@@ -265,7 +266,7 @@ async fn carry_out(args: &Args, options: Options, clock: Clock) -> i32 {
     });
     if !args.json {
         println!(
-            "Drilling on {} ({}), {}. This takes about a minute.",
+            "Drilling on {} ({}), {}. This takes about a minute; step 8 cuts the stream, and warnings about that belong to it.",
             options.venue,
             options.play.rest_url(),
             options.symbol

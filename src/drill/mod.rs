@@ -1,6 +1,6 @@
 //! The drill: proves the whole chain with play money, and writes down what it saw.
 //!
-//! Two sides meet here: the real guard ([`stand`]), and a [`trader`] that can open what a guard cannot. Whatever the
+//! Two sides meet here: the real guard (`stand`), and a [`trader`] that can open what a guard cannot. Whatever the
 //! guard says of itself counts for nothing; each step asks the venue. The account is empty before and after: on every
 //! way out, an interruption included, the drill takes back its own orders and closes its own position.
 

@@ -252,7 +252,7 @@ impl Report {
             let what = if step.verdict == Verdict::Failed {
                 "What went wrong"
             } else {
-                "Seen at the venue"
+                "Seen"
             };
             writeln!(to, "* {what}: {}", step.seen)?;
             for line in &step.evidence {

@@ -512,7 +512,7 @@ mod tests {
     fn the_smallest_position_is_worth_more_than_the_venues_minimum() {
         for (step, least, min_notional, mark, expected) in [
             (dec!(0.001), dec!(0.001), dec!(50), dec!(40000), dec!(0.002)),
-            (dec!(0.001), dec!(0.001), dec!(50), dec!(60000), dec!(0.001)),
+            (dec!(0.001), dec!(0.001), dec!(50), dec!(60000), dec!(0.002)),
             (dec!(0.0001), dec!(0.0001), dec!(50), dec!(100000), dec!(0.0007)),
             (dec!(0.001), dec!(0.5), dec!(5), dec!(100), dec!(0.5)),
             (dec!(1), dec!(1), dec!(5), dec!(0.2), dec!(32)),
