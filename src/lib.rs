@@ -27,15 +27,17 @@
 //! | [`config`] | the configuration and the policy files, with their diagnostics |
 //! | [`clock`] | the only reader of time |
 //! | [`run`] | tasks and channels |
+//! | [`drill`] | proves the chain with play money: a trader of its own against the real run |
 //! | [`cli`] | a file a verb |
 //!
-//! Uses go one way: `cli -> run -> {exec, serve, journal, replay, sim} -> guard -> response -> policy -> book -> event ->
+//! Uses go one way: `cli -> drill -> run -> {exec, serve, journal, replay, sim} -> guard -> response -> policy -> book -> event ->
 //! model`, and `{exec, sim, replay} -> venue -> {event, model}`. A test keeps it so (`tests/tidy`).
 //!
 //! # Invariants
 //!
-//! * No type can ask for an order that opens or grows a position. [`model::ReduceOrder`] is made in one place, against
-//!   a position, and is clamped to the newest one again at the moment of sending.
+//! * No type of the guard can ask for an order that opens or grows a position. [`model::ReduceOrder`] is made in one
+//!   place, against a position, and is clamped to the newest one again at the moment of sending. The drill's trader can
+//!   open one; it cannot be made without [`venue::binance::play::PlayVenue`], proof that only play money is at stake.
 //! * The core is told everything and touches nothing: no clock, socket, file, environment, randomness or float in
 //!   `model`, `event`, `book`, `policy`, `response` and `guard`. The same inputs give the same decisions.
 //! * A dry run has no signer for mutations: [`exec::Executor::dry`] holds none, and [`venue::binance::sign::ReadSigner`]
@@ -48,13 +50,14 @@
 //!
 //! # Deliberately absent
 //!
-//! No order type that could open a position; no transfer, withdrawal, leverage or mode change; no deletion of a
-//! listenKey; no retry in the HTTP layer; no lock between a frame and the request that answers it.
+//! No order type of the guard that could open a position; no transfer, withdrawal or leverage change, no mode change by
+//! the guard; no deletion of a listenKey; no retry in the HTTP layer; no lock between a frame and the request that answers it.
 
 pub mod book;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod drill;
 pub mod event;
 pub mod exec;
 pub mod guard;

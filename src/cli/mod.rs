@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod check;
 pub mod control;
+pub mod drill;
 pub mod kill;
 pub mod plan;
 pub mod rearm;
@@ -57,6 +58,8 @@ pub enum Verb {
     Status(status::Args),
     /// Serves the embedded exchange alone.
     Sim(sim::Args),
+    /// Proves the whole chain with play money, and writes a report.
+    Drill(drill::Args),
 }
 
 /// Does it; gives the exit code.
@@ -70,6 +73,7 @@ pub async fn dispatch(cli: Cli, clock: Clock) -> i32 {
         Verb::Kill(args) => kill::run(&args).await,
         Verb::Rearm(args) => rearm::run(&args).await,
         Verb::Status(args) => status::run(&args).await,
+        Verb::Drill(args) => drill::run(args, clock).await,
         Verb::Sim(args) => sim::run(args, || crate::clock::now().ms()).await,
     }
 }

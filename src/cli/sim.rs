@@ -85,10 +85,11 @@ pub(crate) fn scenario(named: &str) -> Result<Scenario, String> {
 
 fn opening(server: &Server, as_json: bool) -> String {
     let (key, secret) = server.credentials();
+    let (bot_key, bot_secret) = server.bot_credentials();
     let (rest, streams) = (server.rest_url(), server.stream_url());
     if as_json {
         return json!({"rest_url": rest, "stream_url": streams, "control_url": server.control_url(),
-            "api_key": key, "api_secret": secret})
+            "api_key": key, "api_secret": secret, "bot_api_key": bot_key, "bot_api_secret": bot_secret})
         .to_string();
     }
     format!(
@@ -98,6 +99,11 @@ fn opening(server: &Server, as_json: bool) -> String {
   streams  {streams}
   key      {key}
   secret   {secret}
+
+Who trades against a guard needs a key of its own:
+
+  key      {bot_key}
+  secret   {bot_secret}
 
 Ask it for the account:
 

@@ -36,6 +36,13 @@ pub(super) fn variables(environment: &BTreeMap<String, String>, labels: &[String
                 return None;
             }
             let mut path: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
+            // The second key of a drill is no setting: `drill` reads it itself.
+            if let [drill, key] = path.as_slice()
+                && drill == "drill"
+                && (key == "api_key" || key == "api_secret")
+            {
+                return None;
+            }
             if let [account, label, key] = path.as_mut_slice() {
                 if account == "account" && (key == "api_key" || key == "api_secret") {
                     return None;

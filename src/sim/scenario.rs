@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     (
         "flash-crash",
         include_str!("../../fixtures/scenarios/flash-crash.toml"),
@@ -23,13 +23,15 @@ const BUILT_IN: [(&str, &str); 5] = [
         include_str!("../../fixtures/scenarios/hedge-book.toml"),
     ),
     ("calm-day", include_str!("../../fixtures/scenarios/calm-day.toml")),
+    ("drill", include_str!("../../fixtures/scenarios/drill.toml")),
 ];
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "flash-crash",
     "slow-bleed",
     "refilling-bot",
     "hedge-book",
     "calm-day",
+    "drill",
 ];
 /// Longest script: a day.
 const DURATION_MAX_S: i64 = 86_400;

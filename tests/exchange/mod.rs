@@ -4,6 +4,7 @@
 mod accounts;
 mod crash;
 mod doors;
+mod drill;
 mod limits;
 mod modes;
 mod orders;

@@ -26,6 +26,8 @@ pub struct Exchange {
     control_url: String,
     pub key: String,
     pub secret: String,
+    pub bot_key: String,
+    pub bot_secret: String,
 }
 
 /// A guard in a process of its own.
@@ -90,6 +92,8 @@ impl Exchange {
             control_url: text("control_url"),
             key: text("api_key"),
             secret: text("api_secret"),
+            bot_key: text("bot_api_key"),
+            bot_secret: text("bot_api_secret"),
         }
     }
 

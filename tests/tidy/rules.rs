@@ -1,6 +1,6 @@
 //! The rules of the house as a pure function over a path and a text.
 //!
-//! Direction: `cli -> run -> {exec, serve, alert, journal, replay, sim} -> guard -> response -> policy -> book -> event
+//! Direction: `cli -> drill -> run -> {exec, serve, alert, journal, replay, sim} -> guard -> response -> policy -> book -> event
 //! -> model`, and `{exec, sim, replay} -> venue -> {event, model}`. A room may use every room below it.
 
 use super::code::{Token, tokens};
@@ -9,7 +9,7 @@ use super::code::{Token, tokens};
 pub const LINES_MAX: usize = 600;
 
 /// Every room and what it may use besides itself.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("event", &["model"]),
     ("book", &["event", "model"]),
@@ -55,11 +55,19 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "response", "policy", "book", "event", "model",
         ],
     ),
+    // The drill plays both sides: the real run, and the trader against it.
     (
-        "cli",
+        "drill",
         &[
             "run", "exec", "serve", "alert", "journal", "replay", "sim", "venue", "config", "clock", "guard",
             "response", "policy", "book", "event", "model",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "drill", "run", "exec", "serve", "alert", "journal", "replay", "sim", "venue", "config", "clock",
+            "guard", "response", "policy", "book", "event", "model",
         ],
     ),
 ];

@@ -35,6 +35,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 pub struct Server {
     running: Running<Report>,
     credentials: (String, String),
+    bot_credentials: (String, String),
 }
 
 /// Starts the exchange of a scenario; its script begins now, as `clock` (Unix ms) tells.
@@ -51,9 +52,13 @@ pub async fn serve(
     clock: impl Fn() -> i64 + Send + Sync + 'static,
 ) -> io::Result<Server> {
     let exchange = Exchange::new(scenario, clock());
-    let credentials = exchange.credentials();
+    let (credentials, bot_credentials) = (exchange.credentials(), exchange.bot_credentials());
     let running = start(exchange, http, ws, Arc::new(clock), ws::Rules::default()).await?;
-    Ok(Server { running, credentials })
+    Ok(Server {
+        running,
+        credentials,
+        bot_credentials,
+    })
 }
 
 impl Server {
@@ -75,6 +80,12 @@ impl Server {
     /// API key and secret of the guard's account. They open nothing but this exchange.
     pub fn credentials(&self) -> (String, String) {
         self.credentials.clone()
+    }
+
+    /// API key and secret of whoever trades the same account. An opening order by the guard's key counts as a broken
+    /// promise; one by this key does not.
+    pub fn bot_credentials(&self) -> (String, String) {
+        self.bot_credentials.clone()
     }
 
     /// The exchange's own account of what happened so far.

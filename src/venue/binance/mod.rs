@@ -11,6 +11,7 @@ pub mod client;
 mod fixtures;
 pub mod outcome;
 mod parse;
+pub mod play;
 pub mod request;
 pub mod session;
 pub mod sign;

@@ -1,4 +1,4 @@
-//! Signatures: two signers, of which only one can sign what changes something.
+//! Signatures: two signers of the guard, of which only one can sign what changes something.
 //!
 //! A dry run makes no [`TradeSigner`], so it has no means to send an order; a [`ReadSigner`] cannot sign a
 //! [`Mutation`], by type.
@@ -32,6 +32,13 @@ pub struct Signed {
 }
 
 impl Signed {
+    pub(super) fn new(method: &'static str, path_and_query: String) -> Signed {
+        Signed {
+            method,
+            path_and_query,
+        }
+    }
+
     /// HTTP method.
     pub fn method(&self) -> &'static str {
         self.method
@@ -97,10 +104,10 @@ impl TradeSigner {
 
 /// The keyed hash, prepared once and cloned for each request.
 #[derive(Clone)]
-struct Key(Hmac<Sha256>);
+pub(super) struct Key(Hmac<Sha256>);
 
 impl Key {
-    fn new(secret: &SecretString) -> Result<Key, SignError> {
+    pub(super) fn new(secret: &SecretString) -> Result<Key, SignError> {
         let secret = secret.expose_secret();
         let fine =
             (1..=SECRET_LEN_MAX).contains(&secret.len()) && secret.bytes().all(|b| b.is_ascii_graphic());
@@ -112,7 +119,7 @@ impl Key {
             .map_err(|_| SignError::BadSecret)
     }
 
-    fn sign(&self, path: &str, query: &str, timestamp: Timestamp, recv_window_ms: u32) -> String {
+    pub(super) fn sign(&self, path: &str, query: &str, timestamp: Timestamp, recv_window_ms: u32) -> String {
         let glue = if query.is_empty() { "" } else { "&" };
         let payload = format!(
             "{query}{glue}recvWindow={recv_window_ms}&timestamp={}",
