@@ -41,7 +41,7 @@ pub(super) struct Income {
 #[derive(Clone, Debug)]
 pub struct Exchange {
     pub(super) scenario: Scenario,
-    start: i64,
+    pub(super) start: i64,
     pub(super) now: i64,
     next_step: i64,
     last_marks: i64,
@@ -115,12 +115,10 @@ impl Exchange {
         exchange
     }
 
-    /// Key and secret of the guard. Play money: they are the same in every scenario, and open nothing else.
+    /// Key and secret of the guard, as the scenario says.
     pub fn credentials(&self) -> (String, String) {
-        (
-            "guard-key-of-the-embedded-exchange".into(),
-            "guard-secret-of-the-embedded-exchange".into(),
-        )
+        let key = &self.scenario.account.key;
+        (key.key.clone(), key.secret.clone())
     }
 
     /// Key and secret of the bot on the same account, for clients that want to trade against the guard.

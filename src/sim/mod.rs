@@ -11,6 +11,7 @@ mod auth;
 mod conditional;
 mod events;
 mod exchange;
+pub mod keys;
 mod limits;
 mod market;
 mod matching;

@@ -1,5 +1,6 @@
 //! Scenario files: a market's script, the account's start, and a bot that trades on it. TOML, strict.
 
+use super::keys::KeyScript;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -140,6 +141,12 @@ pub struct AccountScript {
     /// Multi-assets mode.
     #[serde(default)]
     pub multi_assets: bool,
+    /// A portfolio margin account, which is told by a right of its keys.
+    #[serde(default)]
+    pub portfolio_margin: bool,
+    /// The guard's key.
+    #[serde(default)]
+    pub key: KeyScript,
     /// Wallets by asset.
     pub wallet: BTreeMap<String, Decimal>,
     /// Positions.
