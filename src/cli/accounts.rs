@@ -47,6 +47,7 @@ pub fn account(config: &AccountConfig, mode: RunMode) -> Result<Account, i32> {
         policies,
         digest: play::digest(&texts),
         is_live: mode == RunMode::Live,
+        is_new_key: false,
         record: None,
     })
 }

@@ -3,6 +3,7 @@
 
 mod crash;
 mod doors;
+mod keys;
 mod modes;
 mod protocol;
 mod stage;

@@ -43,6 +43,11 @@ pub fn backstop() -> Command {
 impl Exchange {
     /// Serves a scenario, by name or as the text of a file.
     pub fn serve(scenario: &str) -> Exchange {
+        Exchange::serve_with(scenario, &[])
+    }
+
+    /// Serves a scenario with further arguments.
+    pub fn serve_with(scenario: &str, arguments: &[&str]) -> Exchange {
         let folder = tempfile::tempdir().unwrap();
         let named = if scenario.contains('\n') {
             let path = folder.path().join("scenario.toml");
@@ -62,6 +67,7 @@ impl Exchange {
                 "--scenario",
             ])
             .arg(named)
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -203,6 +209,10 @@ impl Folder {
 }
 
 impl Guard {
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.process.kill().unwrap();
