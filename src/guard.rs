@@ -40,6 +40,8 @@ pub struct Guard {
     is_changed: bool,
     wake: Option<Timestamp>,
     was_deaf: bool,
+    /// The venue refused the key when balances and positions were last asked for.
+    is_refused: bool,
     transfers_asked: Timestamp,
     restored: Vec<(Intent, Qty)>,
 }
@@ -65,6 +67,7 @@ impl Guard {
             is_changed: false,
             wake: None,
             was_deaf: false,
+            is_refused: false,
             transfers_asked: Timestamp::default(),
             restored: Vec::new(),
         };
@@ -150,6 +153,8 @@ impl Guard {
                     format!("the venue sent what this version does not know: {kind}"),
                 );
             }
+            Event::KeyRefused => self.is_refused = true,
+            Event::Holdings(_) => self.is_refused = false,
             Event::ReadFailed(what) => {
                 decision.note(Severity::Warning, format!("{what} could not be read"));
             }
@@ -402,7 +407,7 @@ impl Guard {
 
     /// The state of the account.
     pub fn state(&self) -> State {
-        if self.flights.is_powerless() {
+        if self.is_refused || self.flights.is_powerless() {
             return State::Powerless;
         }
         if !self.book.is_ready() {

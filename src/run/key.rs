@@ -56,6 +56,7 @@ impl Examiner {
         // One after the other: the first question reads the venue's clock.
         let rights = match &self.sapi_url {
             Some(url) => Some(permissions(&self.http, &self.signer, url).await),
+            None if self.is_mainnet => Some(Err("sapi_url is empty".into())),
             None => None,
         };
         judge(

@@ -147,6 +147,24 @@ fn a_key_that_may_not_read_is_refused_live() {
 }
 
 #[test]
+fn li_09_a_key_that_the_venue_refuses_makes_the_guard_powerless_and_says_so() {
+    // Of all calls: without a listenKey there is no stream either. Of trade calls alone: when it has to act.
+    for (key, acts) in [("reading = false", false), ("futures = false", true)] {
+        let exchange = Exchange::serve(&calm(&format!("[account.key]\n{key}")));
+        let (folder, base) = with_control(&exchange);
+        let _guard = folder.guard(&["--live"]);
+        if acts {
+            folder.wait_for("starting -> armed");
+            folder.write("state/KILL", "");
+        }
+        folder.wait_for("-> powerless");
+        let status = view(&folder, &base, "/api/v1/status");
+        assert!(status.contains("\"state\":\"powerless\""), "{status}");
+        assert_eq!(http(&base, "GET", "/readyz", &[], "").0, 503);
+    }
+}
+
+#[test]
 fn mo_19_accounts_of_another_kind_are_refused_with_the_reason() {
     for (account, named) in [
         ("portfolio_margin = true", "portfolio margin account"),
