@@ -39,10 +39,8 @@ fn with_rights(exchange: &Exchange) -> Folder {
 
 /// Runs a guard that must end by itself: exit code and everything that it said.
 fn ended(folder: &Folder, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = folder.verb("run").args(arguments).output().unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    (output.status.code(), said)
+    let code = folder.guard(arguments).ended();
+    (code, folder.log())
 }
 
 /// The guard works: it closes everything when it is told to.

@@ -213,6 +213,18 @@ impl Guard {
         self.process.id()
     }
 
+    /// Waits until it has ended by itself; the exit code.
+    pub fn ended(mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "the guard goes on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// kill -9.
     pub fn kill(mut self) {
         self.process.kill().unwrap();
