@@ -20,7 +20,7 @@
 //! | [`guard`] | [`guard::Guard::step`] and [`guard::Guard::deadline`] |
 //! | [`venue`] | Binance USD-M: wire, parse, request, sign, outcome, session are pure; `client` is the only IO |
 //! | [`exec`] | sends each order once, and asks the venue when the answer left it open |
-//! | [`journal`] | the kept state, its text form and its store; the KILL file |
+//! | [`journal`] | the kept state, its text form, its store and whose it is; the KILL file |
 //! | [`serve`] | the control API |
 //! | [`sim`] | the embedded exchange; all but its server is pure |
 //! | [`replay`] | recordings, and the drive that live runs and replays share |

@@ -2,7 +2,8 @@
 //!
 //! A latch, a high-water mark and a day's opening equity belong to one account. The venue has no number for it that a key
 //! could ask for, so the key itself stands for the account; of it only a digest is kept. Another key on the same hosts may
-//! be a new key of the same account, which only the operator knows.
+//! be a new key of the same account, which only the operator knows. A state that remembers nobody takes the first account
+//! that the venue lets in.
 
 use super::marker::{private, sync_folder};
 use secrecy::{ExposeSecret, SecretString};
