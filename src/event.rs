@@ -54,6 +54,8 @@ pub enum Event {
     FillHint(Symbol),
     /// A read failed: nothing is known from it, least of all that something is zero.
     ReadFailed(Reading),
+    /// The venue refuses the key when asked for balances and positions (LI-09).
+    KeyRefused,
     /// A kind of event that this version does not know, or a frame that could not be read.
     Unknown(String),
 }

@@ -43,6 +43,8 @@ pub struct Guard {
     was_deaf: bool,
     /// When the stream was last found deaf.
     deaf_since: Option<Timestamp>,
+    /// The venue refused the key when balances and positions were last asked for.
+    is_refused: bool,
     transfers_asked: Timestamp,
     restored: Vec<(Intent, Qty)>,
 }
@@ -69,6 +71,7 @@ impl Guard {
             wake: None,
             was_deaf: false,
             deaf_since: None,
+            is_refused: false,
             transfers_asked: Timestamp::default(),
             restored: Vec::new(),
         };
@@ -154,6 +157,8 @@ impl Guard {
                     format!("the venue sent what this version does not know: {kind}"),
                 );
             }
+            Event::KeyRefused => self.is_refused = true,
+            Event::Holdings(_) => self.is_refused = false,
             Event::ReadFailed(what) => {
                 decision.note(Severity::Warning, format!("{what} could not be read"));
             }
@@ -415,7 +420,7 @@ impl Guard {
 
     /// The state of the account.
     pub fn state(&self) -> State {
-        if self.flights.is_powerless() {
+        if self.is_refused || self.flights.is_powerless() {
             return State::Powerless;
         }
         if !self.book.is_ready() {

@@ -20,7 +20,7 @@
 //! | [`guard`] | [`guard::Guard::step`] and [`guard::Guard::deadline`]; [`guard::preview`], a look that decides nothing |
 //! | [`venue`] | Binance USD-M: wire, parse, request, sign, outcome, session are pure; `client` is the only IO |
 //! | [`exec`] | sends each order once, and asks the venue when the answer left it open |
-//! | [`journal`] | the kept state, its text form, its store and a look at it; the KILL file |
+//! | [`journal`] | the kept state, its text form, its store, whose it is, and a look at it; the KILL file |
 //! | [`serve`] | the control API |
 //! | [`sim`] | the embedded exchange; all but its server is pure |
 //! | [`replay`] | recordings, and the drive that live runs and replays share |

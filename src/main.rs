@@ -5,18 +5,25 @@ use backstop::clock::Clock;
 use clap::Parser;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // The transport crates' debug output carries whole URLs, with signatures and listenKeys: never below warn (SE-01).
-    let quiet = "reqwest=warn,hyper=warn,hyper_util=warn,tungstenite=warn,tokio_tungstenite=warn,rustls=warn";
-    let filter =
-        EnvFilter::try_new(format!("{},{quiet}", cli.log)).unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("warn"));
+    // The transport crates' debug output carries whole requests, with keys, signatures and listenKeys. Whatever the filter
+    // says, only our own words go below a warning (SE-01).
+    let ours = filter_fn(|about| about.target().starts_with("backstop") || *about.level() <= Level::WARN);
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(wanted)
+        .with(ours)
+        .with(lines)
         .init();
     // Two providers of cryptography in one process panic: this one is installed before anything asks.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

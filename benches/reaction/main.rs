@@ -275,6 +275,7 @@ fn guarded(folder: &Path) -> Row {
         policies,
         digest: String::new(),
         is_live: true,
+        is_new_key: false,
         record: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -169,6 +169,8 @@ impl Book {
                 self.transfers_read(now, transfers);
             }
             Event::ReadFailed(_) => self.failed_reads = self.failed_reads.saturating_add(1),
+            // It says something of the key, and nothing of the account.
+            Event::KeyRefused => {}
             Event::Unknown(_) => self.unknown_events = self.unknown_events.saturating_add(1),
         }
     }

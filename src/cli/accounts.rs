@@ -4,6 +4,7 @@ use super::fail;
 use crate::config::{self, AccountConfig, Config, Overrides, RunMode, Surroundings};
 use crate::replay::play;
 use crate::run::account::Account;
+use crate::venue::binance::sign::ReadSigner;
 use std::path::Path;
 
 /// Loads the configuration; errors are printed, and given as an exit code.
@@ -30,6 +31,9 @@ pub fn account(config: &AccountConfig, mode: RunMode) -> Result<Account, i32> {
     let credentials = config
         .credentials()
         .map_err(|error| fail(error.exit_code(), error))?;
+    // A key that cannot sign is refused before anything begins (SE-14).
+    ReadSigner::new(&credentials.secret)
+        .map_err(|error| fail(3, format!("refused: account {}: {error}", config.label)))?;
     Ok(Account {
         label: config.label.clone(),
         venue: config.venue.name().into(),
@@ -43,6 +47,7 @@ pub fn account(config: &AccountConfig, mode: RunMode) -> Result<Account, i32> {
         policies,
         digest: play::digest(&texts),
         is_live: mode == RunMode::Live,
+        is_new_key: false,
         record: None,
     })
 }

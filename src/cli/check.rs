@@ -5,6 +5,7 @@ use crate::config::{
     read_policies,
 };
 use crate::policy::spec::PolicySet;
+use crate::venue::binance::sign::ReadSigner;
 use serde::Serialize;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -135,6 +136,16 @@ fn secrets(account: &crate::config::AccountConfig, report: &mut Report) {
             }
             (source, Err(_)) => report.notes.push(format!("{what} cannot be read from {source}")),
         }
+    }
+    match account.credentials() {
+        Ok(both) => {
+            if let Err(error) = ReadSigner::new(&both.secret) {
+                let refusal = format!("refused: api_secret of account `{}`: {error}", account.label);
+                report.refusals.push(refusal);
+            }
+        }
+        Err(error @ ConfigError::Refused(_)) if report.refusals.is_empty() => report.fail(error),
+        Err(_) => {}
     }
 }
 

@@ -44,6 +44,9 @@ pub struct Args {
     /// With --sim: keeps serving after the script is over, until Ctrl-C.
     #[arg(long, requires = "sim")]
     stay: bool,
+    /// The key of this account is a new one of the same account: its kept state goes on. Needed once after a change.
+    #[arg(long, value_name = "LABEL", conflicts_with = "sim")]
+    new_key: Option<String>,
     /// Writes everything received and decided as a recording.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -107,6 +110,12 @@ async fn guard_accounts(args: Args, clock: Clock, cancel: CancellationToken) -> 
             2,
             "no account is configured; add a table [account.main], see README.md",
         );
+    }
+    if let Some(label) = args.new_key {
+        match guarded.iter_mut().find(|account| account.label == label) {
+            Some(account) => account.is_new_key = true,
+            None => return fail(2, format!("--new-key: no account is called `{label}`")),
+        }
     }
     if let (Some(path), Some(first)) = (args.record, guarded.first_mut()) {
         first.record = Some(path);
@@ -213,6 +222,7 @@ async fn guard_simulation(args: Args, name: &str, clock: Clock, cancel: Cancella
         policies,
         digest: play::digest(&[STANDARD.to_owned()]),
         is_live: live,
+        is_new_key: false,
         record: args.record.clone(),
     };
     let (story, told) = mpsc::channel(STORY_MAX);

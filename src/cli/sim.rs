@@ -1,6 +1,7 @@
 //! `backstop sim`: the embedded exchange alone, for other programs to trade on with play money.
 
 use crate::sim::Scenario;
+use crate::sim::keys::{ED25519, KeyScript};
 use crate::sim::server::{Server, serve};
 use serde_json::json;
 use std::net::SocketAddr;
@@ -24,20 +25,36 @@ pub struct Args {
     /// A scenario's file, or the name of a built-in one
     #[arg(long, value_name = "FILE|NAME", default_value = "flash-crash")]
     pub scenario: String,
+    /// How the guard's key signs, unless the scenario brings a key
+    #[arg(long, value_name = "TYPE", value_enum, default_value = "hmac")]
+    pub key_type: KeyType,
     /// Print addresses and keys, and the report at the end, as JSON
     #[arg(long)]
     pub json: bool,
 }
 
+/// How a key signs.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyType {
+    /// A shared secret.
+    Hmac,
+    /// A private key, known to everybody.
+    Ed25519,
+}
+
 /// Serves until Ctrl-C and prints what happened; `clock` tells Unix milliseconds. Returns the exit code.
 pub async fn run(args: Args, clock: fn() -> i64) -> i32 {
-    let scenario = match scenario(&args.scenario) {
+    let mut scenario = match scenario(&args.scenario) {
         Ok(scenario) => scenario,
         Err(why) => {
             anstream::eprintln!("error: {why}");
             return 2;
         }
     };
+    let key = &mut scenario.account.key;
+    if args.key_type == KeyType::Ed25519 && key.secret == KeyScript::default().secret {
+        key.secret = ED25519.into();
+    }
     let server = match serve(scenario, args.listen, args.stream_listen, clock).await {
         Ok(server) => server,
         Err(error) => {
@@ -116,10 +133,21 @@ Ctrl-C ends it.",
 
 /// Commands to paste into a shell: a signed request, as the venue wants it.
 fn curl(rest: &str, key: &str, secret: &str) -> String {
+    let (sign, send) = if secret.starts_with("-----BEGIN") {
+        (
+            "printf %s \"$query\" > query  # the secret is in key.pem\n  signature=$(openssl pkeyutl -sign -inkey key.pem -rawin -in query | base64 -w0)".into(),
+            "-G --data-urlencode \"signature=$signature\"",
+        )
+    } else {
+        let sign = format!(
+            "signature=$(printf %s \"$query\" | openssl dgst -sha256 -hmac '{secret}' | sed 's/^.* //')"
+        );
+        (sign, "-G -d \"signature=$signature\"")
+    };
     format!(
         r#"  query="timestamp=$(date +%s)000&recvWindow=5000"
-  signature=$(printf %s "$query" | openssl dgst -sha256 -hmac '{secret}' | sed 's/^.* //')
-  curl -s -H 'X-MBX-APIKEY: {key}' "{rest}/fapi/v3/account?$query&signature=$signature"
+  {sign}
+  curl -s {send} -H 'X-MBX-APIKEY: {key}' "{rest}/fapi/v3/account?$query"
 "#
     )
 }
@@ -183,7 +211,7 @@ mod tests {
         for part in [
             "openssl dgst -sha256 -hmac 'SECRET'",
             "X-MBX-APIKEY: KEY",
-            "&signature=$signature",
+            "signature=$signature",
         ] {
             assert!(text.contains(part), "{part}");
         }

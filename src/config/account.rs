@@ -6,7 +6,7 @@ use super::layers::secret_variable;
 use super::mask::{is_secret_key, looks_like_a_secret};
 use super::node::{Node, Place, Value};
 use super::reading::Reading;
-use super::secret::{Credentials, SecretSource};
+use super::secret::{Credentials, Refusal, SecretSource, is_private_key};
 use super::timing::{Timing, timing};
 use super::{ConfigError, Origin};
 use secrecy::SecretString;
@@ -45,6 +45,20 @@ pub struct AccountConfig {
 pub enum KeyType {
     /// HMAC-SHA256 with a shared secret.
     Hmac,
+    /// Ed25519 with a private key, of which the venue knows the public half only.
+    Ed25519,
+}
+
+impl KeyType {
+    const WORDS: [(&'static str, KeyType); 2] = [("hmac", KeyType::Hmac), ("ed25519", KeyType::Ed25519)];
+
+    /// The name in configuration files.
+    pub fn name(self) -> &'static str {
+        match self {
+            KeyType::Hmac => "hmac",
+            KeyType::Ed25519 => "ed25519",
+        }
+    }
 }
 
 impl AccountConfig {
@@ -62,13 +76,36 @@ impl AccountConfig {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Refused`] when others may read one, or it is empty; [`ConfigError::Invalid`] when there is none.
+    /// [`ConfigError::Refused`] when others may read one, it is empty, or the secret is not of the key's type (SE-14);
+    /// [`ConfigError::Invalid`] when there is none.
     pub fn credentials(&self) -> Result<Credentials, ConfigError> {
         let what = |name: &str| format!("{name} of account `{}`", self.label);
-        Ok(Credentials {
+        let both = Credentials {
             key: self.api_key.read(&what("api_key"))?,
             secret: self.api_secret.read(&what("api_secret"))?,
-        })
+        };
+        if is_private_key(&both.key) {
+            let message = format!("{} is a private key", what("api_key"));
+            return Err(Refusal::new(
+                message,
+                "the venue shows the key that belongs to it; put that there",
+            )
+            .into());
+        }
+        let (is, write) = match (self.key_type, is_private_key(&both.secret)) {
+            (KeyType::Hmac, true) => ("a private key", "write key_type = \"ed25519\""),
+            (KeyType::Ed25519, false) => (
+                "no private key",
+                "put the private key there, in PKCS#8 form (PEM), or write key_type = \"hmac\"",
+            ),
+            (KeyType::Hmac, false) | (KeyType::Ed25519, true) => return Ok(both),
+        };
+        let message = format!(
+            "{} is {is}, but its key_type is `{}`",
+            what("api_secret"),
+            self.key_type.name()
+        );
+        Err(Refusal::new(message, write).into())
     }
 }
 
@@ -155,27 +192,9 @@ fn key_type(fields: &mut Fields<'_>, path: &str, reading: &mut Reading<'_>) -> O
         reading.record(path, "key_type", "hmac", &Place::Default);
         return Some(KeyType::Hmac);
     };
-    match choice(
-        node,
-        "key_type",
-        &[("hmac", true), ("ed25519", false)],
-        &mut reading.problems,
-    )? {
-        true => {
-            reading.record(path, "key_type", "hmac", &node.place);
-            Some(KeyType::Hmac)
-        }
-        false => {
-            let message = "key type `ed25519` is not built yet in this version".to_owned();
-            reading.problems.error(
-                &node.place,
-                "not-built",
-                message,
-                "use a key of type `hmac`".to_owned(),
-            );
-            None
-        }
-    }
+    let read = choice(node, "key_type", &KeyType::WORDS, &mut reading.problems)?;
+    reading.record(path, "key_type", read.name(), &node.place);
+    Some(read)
 }
 
 /// REST, stream and permissions address.
@@ -288,7 +307,7 @@ fn address(
     }
 }
 
-/// Where a secret is: the file named, the environment, a systemd credential.
+/// Where a secret is: the environment, the file named, a systemd credential.
 fn source(
     label: &str,
     inline: &'static str,
@@ -305,6 +324,7 @@ fn source(
         return None;
     }
     let path = format!("account.{label}");
+    let mut named = None;
     if let Some(node) = fields.get(file) {
         let name = text(node, file, &mut reading.problems)?;
         if looks_like_a_secret(name) {
@@ -317,9 +337,8 @@ fn source(
             );
             return None;
         }
-        let found = reading.path(name, file, &node.place)?;
+        named = Some(reading.path(name, file, &node.place)?);
         reading.record(&path, file, name, &node.place);
-        return Some(SecretSource::File(found));
     }
     let variable = secret_variable(label, &inline.to_uppercase());
     if let Some(value) = reading.around.environment.get(&variable) {
@@ -329,6 +348,9 @@ fn source(
             variable,
             SecretString::from(value.as_str()),
         ));
+    }
+    if let Some(file) = named {
+        return Some(SecretSource::File(file));
     }
     let name = format!("backstop-{label}-{inline}");
     if let Some(dir) = reading.around.environment.get("CREDENTIALS_DIRECTORY") {

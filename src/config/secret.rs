@@ -1,6 +1,7 @@
 //! Keys and secrets of an account: where they are, and reading them without showing them.
 //!
-//! Order: the file named in the configuration, the environment, a systemd credential. A file that others may read is
+//! Order: the environment, the file named in the configuration, a systemd credential; as everywhere, the environment
+//! wins over the file, and what the service manager offers is for where nothing else is said. A file that others may read is
 //! refused (SE-14), also when it is reached through a link, because the check is made on the file that was opened.
 
 use super::ConfigError;
@@ -13,6 +14,8 @@ use zero::Wiped;
 
 /// A key file is some hundred bytes; a larger one is another file.
 const FILE_MAX: u64 = 16 * 1024;
+/// How a private key begins.
+const PEM: &str = "-----BEGIN";
 
 /// A start that is refused for safety: exit code 3.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +34,13 @@ impl Refusal {
             hint: hint.into(),
         }
     }
+}
+
+/// Whether a secret is a private key rather than a shared secret; whether it is a good one is the signer's to say.
+pub(super) fn is_private_key(secret: &SecretString) -> bool {
+    let text = secret.expose_secret();
+    // Where every Ed25519 key in PKCS#8 form names its algorithm (RFC 8410), in base64.
+    text.contains(PEM) || text.get(8..16) == Some("BQYDK2Vw")
 }
 
 /// Where a secret is.
@@ -68,7 +78,7 @@ impl SecretSource {
             SecretSource::Credential(path) => read_file(path, what, true),
             SecretSource::Environment(name, value) => {
                 let text = value.expose_secret().trim_end_matches(['\n', '\r']);
-                one_line(text, what, &format!("environment variable {name}")).map_err(ConfigError::Refused)
+                checked(text, what, &format!("environment variable {name}")).map_err(ConfigError::Refused)
             }
             SecretSource::Missing(looked) => {
                 let message = format!("{what}: none was found");
@@ -133,7 +143,7 @@ fn read_file(path: &Path, what: &str, credential: bool) -> Result<SecretString, 
         let refusal = Refusal::new(format!("{what}: {shown} is not a text"), "name another file");
         ConfigError::Refused(refusal)
     })?;
-    one_line(text.trim_end_matches(['\n', '\r']), what, &shown.to_string()).map_err(ConfigError::Refused)
+    checked(text.trim_end_matches(['\n', '\r']), what, &shown.to_string()).map_err(ConfigError::Refused)
 }
 
 /// Whether the file is kept from others. A systemd credential may carry the group's bit: an access list shows as it.
@@ -166,17 +176,17 @@ fn guarded(_: &std::fs::Metadata, _: &str, _: bool) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn one_line(text: &str, what: &str, place: &str) -> Result<SecretString, Refusal> {
+fn checked(text: &str, what: &str, place: &str) -> Result<SecretString, Refusal> {
     if text.trim().is_empty() {
         return Err(Refusal::new(
             format!("{what}: {place} is empty"),
             "put the secret into it, alone on one line",
         ));
     }
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    if !text.starts_with(PEM) && text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(Refusal::new(
             format!("{what}: {place} holds more than one word"),
-            "it must hold the secret alone on one line",
+            "it must hold the secret alone on one line, or a private key as PEM",
         ));
     }
     Ok(SecretString::from(text))
@@ -239,6 +249,13 @@ mod tests {
             (b"", 0o600, false, false, "exit 3"),
             (b"\n", 0o600, false, false, "exit 3"),
             (b"CANARY\nCANARY", 0o600, false, false, "exit 3"),
+            (
+                b"-----BEGIN X\nCANARY\n",
+                0o600,
+                false,
+                false,
+                "-----BEGIN X\nCANARY",
+            ),
             (b"CANARY\xff", 0o600, false, false, "exit 3"),
         ] {
             assert_eq!(

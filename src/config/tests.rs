@@ -111,7 +111,7 @@ fn mistakes_of_a_configuration_are_reported_with_their_place() {
 fn the_keys_of_an_account_are_strict() {
     for (line, expected) in [
         ("key_type = \"hmac\"", "fine"),
-        ("key_type = \"ed25519\"", "not-built 4:12"),
+        ("key_type = \"ed25519\"", "fine"),
         ("rest_url = \"https://testnet.binancefuture.com\"", "fine"),
         ("rest_url = \"http://demo-fapi.binance.com\"", "address 4:12"),
         ("rest_url = \"\"", "address 4:12"),
@@ -301,7 +301,7 @@ fn se_01_a_secret_in_the_file_is_an_error_that_does_not_show_it() {
 }
 
 #[test]
-fn secrets_are_looked_for_in_the_file_then_the_environment_then_the_credentials() {
+fn secrets_are_looked_for_in_the_environment_then_the_file_then_the_credentials() {
     use secrecy::ExposeSecret;
     let dir = tempfile::tempdir().unwrap();
     let place = |name: &str, text: &str| {
@@ -319,11 +319,8 @@ fn secrets_are_looked_for_in_the_file_then_the_environment_then_the_credentials(
     let key = ("BACKSTOP_ACCOUNT__MAIN__API_KEY", "007");
     let secret = ("BACKSTOP_ACCOUNT__MAIN__API_SECRET", "true");
     for (text, environment, expected) in [
-        (
-            with_file.as_str(),
-            vec![key, secret, credentials],
-            "from-file true",
-        ),
+        (with_file.as_str(), vec![key, secret, credentials], "007 true"),
+        (with_file.as_str(), vec![secret, credentials], "from-file true"),
         (LEAST, vec![key, secret, credentials], "007 true"),
         (LEAST, vec![secret, credentials], "from-credential true"),
         (LEAST, vec![key], "exit 2"),
@@ -338,6 +335,40 @@ fn secrets_are_looked_for_in_the_file_then_the_environment_then_the_credentials(
         for hidden in ["007\"", "from-credential", "from-file"] {
             assert!(!printed.contains(hidden), "{hidden} in {printed}");
         }
+    }
+}
+
+#[test]
+fn se_14_a_secret_of_another_type_than_the_key_is_refused() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nCANARY\n-----END PRIVATE KEY-----\n";
+    for (key_type, key, secret, expected) in [
+        ("hmac", "k", "s", "fine"),
+        ("ed25519", "k", pem, "fine"),
+        ("ed25519", "k", "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v", "fine"),
+        ("hmac", "k", pem, "write key_type = \"ed25519\""),
+        (
+            "hmac",
+            "k",
+            "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v",
+            "write key_type = \"ed25519\"",
+        ),
+        ("ed25519", "k", "CANARY", "put the private key there"),
+        ("ed25519", pem, pem, "the venue shows the key"),
+    ] {
+        let text = format!("{LEAST}key_type = \"{key_type}\"\n");
+        let environment = [
+            ("BACKSTOP_ACCOUNT__MAIN__API_KEY", key),
+            ("BACKSTOP_ACCOUNT__MAIN__API_SECRET", secret),
+        ];
+        let config = read(&text, &environment).unwrap_or_else(|error| panic!("{error}"));
+        let said = match config.accounts[0].credentials() {
+            Ok(_) => "fine".to_owned(),
+            Err(error) => {
+                assert_eq!(error.exit_code(), 3, "{error}");
+                error.to_string()
+            }
+        };
+        assert!(said.contains(expected) && !said.contains("CANARY"), "{said}");
     }
 }
 

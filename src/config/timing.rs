@@ -14,6 +14,8 @@ pub struct Timing {
     pub blind_after: Span,
     /// Between two extensions of the listenKey.
     pub keepalive: Span,
+    /// Between two looks at what the key may do.
+    pub key_check: Span,
 }
 
 impl Default for Timing {
@@ -22,6 +24,7 @@ impl Default for Timing {
             digest_interval: Span::from_secs(5),
             blind_after: Span::from_secs(15),
             keepalive: Span::from_secs(20 * 60),
+            key_check: Span::from_secs(24 * 3600),
         }
     }
 }
@@ -78,10 +81,18 @@ pub(super) fn timing(fields: &mut Fields<'_>, path: &str, reading: &mut Reading<
         Span::from_secs(1),
         Span::from_secs(50 * 60),
     );
+    // Rights are to be looked at daily at least (FAILURES.md SE-02).
+    let key_check = one(
+        "key_check",
+        default.key_check,
+        Span::from_secs(1),
+        Span::from_secs(24 * 3600),
+    );
     fields.finish(&mut reading.problems, |_| None);
     Some(Timing {
         digest_interval: digest_interval?,
         blind_after: blind_after?,
         keepalive: keepalive?,
+        key_check: key_check?,
     })
 }

@@ -86,6 +86,7 @@ impl Stand {
             is_mainnet: false,
             key: site.key.clone(),
             secret: site.secret.clone(),
+            is_new_key: false,
             timing: site.timing,
             policies: set,
             digest: play::digest(&[policies.to_owned()]),

@@ -1,5 +1,6 @@
 //! What survives: the state of an account, kept durably and put back after a crash.
 
+pub mod identity;
 pub mod killfile;
 mod marker;
 pub mod peek;

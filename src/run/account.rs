@@ -1,12 +1,14 @@
 //! The loop of one account: what arrives goes into its [`Drive`], what it decides goes out through its hands.
 
 use super::hands::Hands;
+use super::key::{Examiner, Findings};
 use super::tape::Tape;
 use super::{Outlets, RunError};
 use crate::clock::Clock;
 use crate::config::Timing;
 use crate::exec::Executor;
 use crate::guard::{Guard, Start};
+use crate::journal::identity::Identity;
 use crate::journal::state;
 use crate::journal::store::{Loaded, Store, StoreError};
 use crate::model::{Span, Timestamp};
@@ -15,7 +17,6 @@ use crate::replay::lines::{CommandLine, GuardLine, KeyLine, ResultLine};
 use crate::replay::recording::{Entry, Header};
 use crate::replay::{Drive, Fed};
 use crate::serve::Request;
-use crate::venue::binance::client::permissions::permissions;
 use crate::venue::binance::client::{self, Http, HttpConfig, SessionConfig};
 use crate::venue::binance::sign::{ReadSigner, TradeSigner};
 use secrecy::SecretString;
@@ -61,6 +62,8 @@ pub struct Account {
     pub digest: String,
     /// Whether orders are sent; else none can be.
     pub is_live: bool,
+    /// Whether the operator says that this is a new key of the account whose state is kept.
+    pub is_new_key: bool,
     /// Where everything received and decided is written, if anywhere.
     pub record: Option<PathBuf>,
 }
@@ -79,6 +82,17 @@ pub async fn guard_account(
     cancel: CancellationToken,
 ) -> Result<(), RunError> {
     let label = account.label.clone();
+    // Before anything in the folder is touched.
+    let identity = Identity::of(
+        &label,
+        &account.venue,
+        &account.rest_url,
+        &account.stream_url,
+        &account.key,
+    );
+    identity
+        .check(state_dir, &label, account.is_new_key)
+        .map_err(|error| RunError::Refused(error.to_string()))?;
     let (store, loaded) = Store::open(state_dir, &label).map_err(|error| match error {
         StoreError::Held { .. } | StoreError::Newer { .. } => RunError::Refused(error.to_string()),
         other => RunError::Usage(format!("account {label}: {other}")),
@@ -99,7 +113,18 @@ pub async fn guard_account(
         .map_err(|error| RunError::Usage(format!("account {label}: {error}")))?;
     let http = Arc::new(http);
     let signer = || ReadSigner::new(&account.secret).map_err(|error| RunError::Usage(error.to_string()));
-    check_key(&account, &http, &signer()?).await?;
+    let examiner = Examiner {
+        http: Arc::clone(&http),
+        signer: signer()?,
+        sapi_url: account.sapi_url.clone(),
+        is_mainnet: account.is_mainnet,
+        identity,
+        state_dir: state_dir.to_owned(),
+        label: label.clone(),
+    };
+    let mut found = examiner.examine().await;
+    allow(&account, &found)?;
+    examiner.remember(&mut found).await;
 
     let (outcomes_in, mut outcomes) = mpsc::channel(OUTCOMES_MAX);
     let executor = if account.is_live {
@@ -135,6 +160,10 @@ pub async fn guard_account(
         async move { http.warm(cancel).await }
     });
 
+    let (findings_in, mut findings) = mpsc::channel(1);
+    let mut watch =
+        tokio::spawn(examiner.watch(found.is_complete, account.timing, findings_in, cancel.clone()));
+
     let mut tape = match &account.record {
         Some(path) => {
             let header = Header::new(&account.venue, &label, clock.now());
@@ -162,6 +191,7 @@ pub async fn guard_account(
         clock.now(),
     );
     let mut drive = Drive::new(guard);
+    hands.examined(clock.now(), &found);
     hands.publish(drive.guard(), true);
 
     let ended = loop {
@@ -193,12 +223,14 @@ pub async fn guard_account(
                 drive.feed(at, Fed::Received(&item), |guard, decision| hands.act(guard, decision));
                 hands.record(Entry::Received(item), at);
             }
+            Some(found) = findings.recv() => hands.examined(clock.now(), &found),
             () = until(&clock, wake) => {
                 let at = wake.unwrap_or(clock.now());
                 drive.feed(at, Fed::Wake, |guard, decision| hands.act(guard, decision));
                 hands.record_wake(at);
             }
             ended = &mut session => break Err(format!("the session of account {label} ended: {ended:?}")),
+            ended = &mut watch => break Err(format!("the key of account {label} is no longer looked at: {ended:?}")),
             ended = &mut warm => break Err(format!("the connections of account {label} are no longer kept: {ended:?}")),
         }
         if executor.is_broken() {
@@ -242,29 +274,23 @@ fn begin(loaded: Loaded, account: &Account) -> (Start, GuardLine) {
     }
 }
 
-/// An over-privileged key, or a mainnet key whose rights cannot be read, is refused when live and a warning when dry
-/// (SPEC.md section 8).
-async fn check_key(account: &Account, http: &Http, signer: &ReadSigner) -> Result<(), RunError> {
-    let Some(sapi_url) = &account.sapi_url else {
+/// Whether a guard may begin with what was found about its key (SPEC.md section 8); what is allowed is told later.
+fn allow(account: &Account, found: &Findings) -> Result<(), RunError> {
+    let not_live = account.is_live.then_some(&found.not_live);
+    let reasons: Vec<&str> = found
+        .never
+        .iter()
+        .chain(not_live.into_iter().flatten())
+        .map(String::as_str)
+        .collect();
+    if reasons.is_empty() {
         return Ok(());
-    };
-    let trouble = match permissions(http, signer, sapi_url).await {
-        Ok(found) => {
-            let excessive = found.excessive();
-            if excessive.is_empty() {
-                return Ok(());
-            }
-            format!("its key may do what a guard must not: {}", excessive.join(", "))
-        }
-        Err(error) if account.is_mainnet => format!("the rights of its key cannot be read: {error}"),
-        Err(_) => return Ok(()),
-    };
-    let text = format!("account {}: {trouble}", account.label);
-    if account.is_live {
-        return Err(RunError::Refused(text));
     }
-    tracing::warn!("{text}");
-    Ok(())
+    Err(RunError::Refused(format!(
+        "refused: account {}: {}",
+        account.label,
+        reasons.join("\n  and ")
+    )))
 }
 
 /// Sleeps until the guard wants to be woken; for ever when it does not.
@@ -302,6 +328,7 @@ mod tests {
             },
             digest: String::new(),
             is_live,
+            is_new_key: false,
             record: None,
         }
     }

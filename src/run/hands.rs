@@ -2,6 +2,7 @@
 
 use super::Outlets;
 use super::account::Account;
+use super::key::Findings;
 use super::status::account_status;
 use super::story::{Told, is_pulse_due, outcome_told, pulse_told};
 use super::tape::Tape;
@@ -53,6 +54,10 @@ pub struct Hands {
     is_fresh: bool,
     decided_since_input: Vec<Entry>,
     notes: Vec<String>,
+    /// What is wrong with the key, until a later look finds it well.
+    key_trouble: Vec<String>,
+    /// What is odd about it, told once.
+    key_odd: Vec<String>,
     last_save: Option<Ticket>,
     counters: BTreeMap<String, u64>,
 }
@@ -92,6 +97,8 @@ impl Hands {
             is_fresh: false,
             decided_since_input: Vec::new(),
             notes: Vec::new(),
+            key_trouble: Vec::new(),
+            key_odd: Vec::new(),
             last_save: None,
             counters: BTreeMap::new(),
         }
@@ -244,25 +251,60 @@ impl Hands {
                 .push(Entry::Guard(decision.at, Box::new(GuardLine::Decision(line))));
         }
         for note in &decision.notes {
-            // Where the story is told, the log need not tell it again.
-            match note.severity {
-                _ if self.outlets.story.is_some() => {}
-                Severity::Info => tracing::info!(account = self.label, "{}", note.text),
-                Severity::Warning => tracing::warn!(account = self.label, "{}", note.text),
-                Severity::Critical => tracing::error!(account = self.label, "{}", note.text),
-            }
-            let event = serde_json::json!({
-                "event": "note", "account": self.label, "at": decision.at.ms(),
-                "severity": format!("{:?}", note.severity).to_lowercase(), "text": note.text,
-            });
-            let _ = self.outlets.events.send(event.to_string().into());
-            if self.notes.len() >= NOTES_MAX {
-                self.notes.remove(0);
-            }
-            self.notes.push(format!("{} {}", decision.at, note.text));
+            self.note(decision.at, note.severity, &note.text);
         }
         self.pulsed = decision.at;
         self.story(Told::decision(guard, decision));
+    }
+
+    fn note(&mut self, at: Timestamp, severity: Severity, text: &str) {
+        // Where the story is told, the log need not tell it again.
+        match severity {
+            _ if self.outlets.story.is_some() => {}
+            Severity::Info => tracing::info!(account = self.label, "{text}"),
+            Severity::Warning => tracing::warn!(account = self.label, "{text}"),
+            Severity::Critical => tracing::error!(account = self.label, "{text}"),
+        }
+        let event = serde_json::json!({
+            "event": "note", "account": self.label, "at": at.ms(),
+            "severity": format!("{severity:?}").to_lowercase(), "text": text,
+        });
+        let _ = self.outlets.events.send(event.to_string().into());
+        if self.notes.len() >= NOTES_MAX {
+            self.notes.remove(0);
+        }
+        self.notes.push(format!("{at} {text}"));
+    }
+
+    /// Tells what was found about the key.
+    pub fn examined(&mut self, at: Timestamp, found: &Findings) {
+        let trouble = [found.never.as_slice(), &found.not_live].concat();
+        // A live guard is refused these at its start: it has met them on its way.
+        let (severity, then) = if self.is_live {
+            (
+                Severity::Critical,
+                "the guard goes on, because stopping would protect nobody",
+            )
+        } else {
+            (Severity::Warning, "a live guard would be refused")
+        };
+        let mut told: Vec<_> = trouble
+            .iter()
+            .map(|text| (severity, format!("{text}; {then}")))
+            .collect();
+        if trouble.is_empty() && !self.key_trouble.is_empty() {
+            told.push((Severity::Info, "nothing is wrong with the key any more".into()));
+        }
+        if found.odd != self.key_odd {
+            told.extend(found.odd.iter().map(|text| (Severity::Warning, text.clone())));
+        }
+        for (severity, text) in told {
+            self.note(at, severity, &text);
+            self.story(Told::note(at, severity, text));
+            self.is_fresh = true;
+        }
+        self.key_trouble = trouble;
+        self.key_odd.clone_from(&found.odd);
     }
 
     /// Answers a command once what it changed is durable, or when that takes too long to be waited for.
@@ -331,6 +373,9 @@ impl Hands {
         status.since_ms = self.began.ms();
         status.notes.clone_from(&self.notes);
         status.counters.extend(self.counters.clone());
+        status
+            .notes
+            .extend(self.key_trouble.iter().map(|why| format!("the key: {why}")));
         if let Some(Err(why)) = self.store.as_ref().map(Store::health) {
             status.notes.push(format!("state cannot be kept: {why}"));
         }

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod hands;
+pub mod key;
 pub mod status;
 pub mod story;
 pub mod tape;

@@ -33,16 +33,19 @@ impl Told {
         }
     }
 
+    /// A line of text that matters this much.
+    pub fn note(at: Timestamp, severity: Severity, text: String) -> Told {
+        Told {
+            at,
+            lines: vec![(colour_of(severity), text)],
+        }
+    }
+
     /// What was decided.
     pub fn decision(guard: &Guard, decision: Decision) -> Told {
         let mut lines = Vec::new();
         for note in &decision.notes {
-            let colour = match note.severity {
-                Severity::Info => GREEN,
-                Severity::Warning => YELLOW,
-                Severity::Critical => RED,
-            };
-            lines.push((colour, note.text.clone()));
+            lines.push((colour_of(note.severity), note.text.clone()));
         }
         for record in &decision.records {
             lines.extend(record_lines(record));
@@ -54,6 +57,14 @@ impl Told {
             at: decision.at,
             lines,
         }
+    }
+}
+
+fn colour_of(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => GREEN,
+        Severity::Warning => YELLOW,
+        Severity::Critical => RED,
     }
 }
 

@@ -1,7 +1,12 @@
 //! Signatures over the exact bytes, and parameters (binance-usdm.md section 2).
 
 use super::HttpRequest;
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use sha2::Sha256;
 use std::collections::BTreeMap;
 
@@ -38,6 +43,24 @@ pub fn sign(secret: &str, payload: &str) -> String {
     };
     mac.update(payload.as_bytes());
     hex::encode(mac.finalize().into_bytes())
+}
+
+/// The key pair of an Ed25519 key as PEM; `None` when the secret is another.
+fn ed25519(secret: &str) -> Option<Ed25519KeyPair> {
+    let der = PrivatePkcs8KeyDer::from_pem_slice(secret.as_bytes()).ok()?;
+    Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_pkcs8_der()).ok()
+}
+
+/// Whether `given`, a signature as it was sent, is the one of `payload`, whose bytes it covers as they were sent.
+fn is_signed(secret: &str, payload: &str, given: &str) -> bool {
+    let Some(pair) = ed25519(secret) else {
+        return given.eq_ignore_ascii_case(&sign(secret, payload));
+    };
+    let decoded = url::form_urlencoded::parse(format!("signature={given}").as_bytes())
+        .next()
+        .and_then(|(_, text)| STANDARD.decode(text.as_bytes()).ok());
+    let public = UnparsedPublicKey::new(&ED25519, pair.public_key());
+    decoded.is_some_and(|signature| public.verify(payload.as_bytes(), &signature).is_ok())
 }
 
 /// Decoded parameters; one that stands in the query and in the body is taken from the query.
@@ -117,7 +140,7 @@ pub fn check(request: &HttpRequest, params: &Params, secret: &str, now: i64) -> 
     };
     let payload = payload.strip_suffix('&').unwrap_or(payload);
     let is_last = !given.contains('&');
-    if !is_last || !given.eq_ignore_ascii_case(&sign(secret, payload)) {
+    if !is_last || !is_signed(secret, payload, given) {
         return refuse(-1022, "Signature for this request is not valid.");
     }
     let Ok(timestamp) = params.need("timestamp")?.parse::<i64>() else {
@@ -208,6 +231,40 @@ mod tests {
                 .err()
                 .map_or(0, |r| r.code);
             assert_eq!(code, expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn an_ed25519_signature_is_over_the_exact_bytes_in_base64_that_a_query_can_carry() {
+        let now = 1_591_702_613_943;
+        let pair = ed25519(crate::sim::keys::ED25519).unwrap();
+        let signed = |payload: &str| STANDARD.encode(pair.sign(payload.as_bytes()));
+        let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        // With a `+` and a `/` in its signature, so that the encoding matters.
+        let payload = (0..1_000)
+            .map(|n| format!("symbol=BTCUSDT&n={n}&timestamp={now}"))
+            .find(|payload| signed(payload).contains('+') && signed(payload).contains('/'))
+            .unwrap();
+        let good = signed(&payload);
+        let reordered = format!(
+            "timestamp={now}&{}",
+            payload.replace(&format!("&timestamp={now}"), "")
+        );
+        for (payload, signature, expected) in [
+            (&payload, encoded(&good), 0),
+            (&payload, good.clone(), -1022),
+            (&reordered, encoded(&good), -1022),
+            (&payload, sign(SECRET, &payload), -1022),
+            (&payload, "AAAA".into(), -1022),
+        ] {
+            let request = HttpRequest {
+                query: format!("{payload}&signature={signature}"),
+                ..HttpRequest::default()
+            };
+            let code = check(&request, &Params::of(&request), crate::sim::keys::ED25519, now)
+                .err()
+                .map_or(0, |r| r.code);
+            assert_eq!(code, expected, "{payload} {signature}");
         }
     }
 }

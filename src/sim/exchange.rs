@@ -43,7 +43,7 @@ pub(super) struct Income {
 #[derive(Clone, Debug)]
 pub struct Exchange {
     pub(super) scenario: Scenario,
-    start: i64,
+    pub(super) start: i64,
     /// The time that the exchange was given last.
     real: i64,
     /// What its own clock says: the same, unless a fault sets it.
@@ -131,12 +131,10 @@ impl Exchange {
         exchange
     }
 
-    /// Key and secret of the guard. Play money: they are the same in every scenario, and open nothing else.
+    /// Key and secret of the guard, as the scenario says.
     pub fn credentials(&self) -> (String, String) {
-        (
-            "guard-key-of-the-embedded-exchange".into(),
-            "guard-secret-of-the-embedded-exchange".into(),
-        )
+        let key = &self.scenario.account.key;
+        (key.key.clone(), key.secret.clone())
     }
 
     /// Key and secret of the bot on the same account, for clients that want to trade against the guard.

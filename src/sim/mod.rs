@@ -12,6 +12,7 @@ mod conditional;
 mod events;
 mod exchange;
 pub mod faults;
+pub mod keys;
 mod limits;
 mod market;
 mod matching;

@@ -88,6 +88,13 @@ impl Exchange {
             return self.listen_key(&request.method);
         }
         check(request, params, &secret, self.now)?;
+        if is_guard && !self.scenario.account.key.may(line) {
+            return Err(Refusal {
+                status: 401,
+                code: -2015,
+                message: "Invalid API-key, IP, or permissions for action.".into(),
+            });
+        }
         let who = if is_guard { "guard" } else { "bot" };
         match request.method.as_str() {
             "GET" => self.read_as_of(line, params),
@@ -285,13 +292,12 @@ impl Exchange {
                 "symbol": params.need("symbol")?, "makerCommissionRate": "0.000200",
                 "takerCommissionRate": "0.000500", "rpiCommissionRate": "0.000050",
             }),
-            "GET /sapi/v1/account/apiRestrictions" => json!({
-                "ipRestrict": true, "createTime": 1_700_000_000_000i64, "enableReading": true,
-                "enableWithdrawals": false, "enableInternalTransfer": false, "enableMargin": false,
-                "enableFutures": true, "permitsUniversalTransfer": false, "enableVanillaOptions": false,
-                "enableFixApiTrade": false, "enableFixReadOnly": false, "enableSpotAndMarginTrading": false,
-                "enablePortfolioMarginTrading": false,
-            }),
+            "GET /sapi/v1/account/apiRestrictions" => {
+                let account = &self.scenario.account;
+                account
+                    .key
+                    .restrictions(self.now - self.start, account.portfolio_margin)
+            }
             _ => {
                 return Err(Refusal {
                     status: 404,

@@ -1,6 +1,7 @@
 //! Scenario files: a market's script, the account's start, and a bot that trades on it. TOML, strict.
 
 use super::faults::{FAULTS_MAX, Fault};
+use super::keys::KeyScript;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -146,6 +147,12 @@ pub struct AccountScript {
     /// Multi-assets mode.
     #[serde(default)]
     pub multi_assets: bool,
+    /// A portfolio margin account, which is told by a right of its keys.
+    #[serde(default)]
+    pub portfolio_margin: bool,
+    /// The guard's key.
+    #[serde(default)]
+    pub key: KeyScript,
     /// Wallets by asset.
     pub wallet: BTreeMap<String, Decimal>,
     /// Positions.

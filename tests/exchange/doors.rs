@@ -18,7 +18,7 @@ pub fn free_port() -> u16 {
 }
 
 /// A guard with a control API.
-fn with_control(exchange: &Exchange) -> (Folder, String) {
+pub(super) fn with_control(exchange: &Exchange) -> (Folder, String) {
     let folder = Folder::for_exchange(exchange, "");
     let port = free_port();
     folder.replace("listen = \"\"", &format!("listen = \"127.0.0.1:{port}\""));

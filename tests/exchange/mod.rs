@@ -5,6 +5,7 @@ mod accounts;
 mod crash;
 mod doors;
 mod drill;
+mod keys;
 mod limits;
 mod modes;
 mod orders;

@@ -52,6 +52,11 @@ pub fn backstop() -> Command {
 impl Exchange {
     /// Serves a scenario, by name or as the text of a file.
     pub fn serve(scenario: &str) -> Exchange {
+        Exchange::serve_with(scenario, &[])
+    }
+
+    /// Serves a scenario with further arguments.
+    pub fn serve_with(scenario: &str, arguments: &[&str]) -> Exchange {
         let folder = tempfile::tempdir().unwrap();
         let named = if scenario.contains('\n') {
             let path = folder.path().join("scenario.toml");
@@ -71,6 +76,7 @@ impl Exchange {
                 "--scenario",
             ])
             .arg(named)
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -272,6 +278,18 @@ impl Folder {
 impl Guard {
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Waits until it has ended by itself; the exit code.
+    pub fn ended(mut self) -> Option<i32> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < PATIENCE, "the guard goes on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// kill -9.

@@ -127,6 +127,7 @@ pub(super) fn kind(event: &Event) -> String {
         Event::Transfers(all) => format!("transfers {}", all.len()),
         Event::FillHint(symbol) => format!("fill {symbol}"),
         Event::ReadFailed(reading) => format!("failed {reading:?}"),
+        Event::KeyRefused => "key refused".into(),
         Event::Unknown(what) => format!("unknown: {what}"),
     }
 }

@@ -74,7 +74,11 @@ impl Session {
                 self.risk = holdings::position_risk(body, at).map(|half| (at, half));
                 self.paired(self.risk.is_some(), at)
             }
-            (path::ACCOUNT | path::POSITION_RISK, None) => self.paired(false, at),
+            (path::ACCOUNT | path::POSITION_RISK, None) => {
+                // Source: venues/binance-usdm.md section 2.5 (a bad key, address or right is HTTP 401), read 2026-11-22.
+                let refused = (status == 401).then_some(Event::KeyRefused);
+                refused.into_iter().chain(self.paired(false, at)).collect()
+            }
             (_, Some(body)) => answers::single(reading, body),
             (_, None) => vec![Event::ReadFailed(reading)],
         }
@@ -180,6 +184,27 @@ mod tests {
             assert_eq!(all.marks[0].price.to_string(), "61980.36");
             // The pair is used up.
             assert_eq!(events(&mut session, &pair[1]), []);
+        }
+    }
+
+    #[test]
+    fn li_09_a_refused_key_is_told_apart_from_a_failed_read() {
+        for (status, expected) in [
+            (
+                401,
+                &[Event::KeyRefused, Event::ReadFailed(Reading::Holdings)][..],
+            ),
+            (403, &[Event::ReadFailed(Reading::Holdings)]),
+            (503, &[Event::ReadFailed(Reading::Holdings)]),
+        ] {
+            for request in [ACCOUNT, RISK] {
+                let body = r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#;
+                assert_eq!(
+                    events(&mut Session::new(), &rest(request, status, body)),
+                    expected,
+                    "{status}"
+                );
+            }
         }
     }
 

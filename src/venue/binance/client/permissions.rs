@@ -1,12 +1,13 @@
-//! What the API key may do.
+//! What the API key may do, and what kind of account it opens.
 //!
 //! Source: venues/binance-usdm.md section 2.5 (`GET /sapi/v1/account/apiRestrictions`), read 2026-11-22.
 
 use serde::Deserialize;
 
-use super::answer::head;
+use super::answer::{Answer, NoAnswer, head};
 use super::budget::Importance;
 use super::http::Http;
+use crate::venue::binance::parse::holdings;
 use crate::venue::binance::request::Read;
 use crate::venue::binance::sign::ReadSigner;
 
@@ -37,7 +38,8 @@ pub struct Permissions {
     /// May trade options.
     #[serde(default)]
     pub enable_vanilla_options: bool,
-    /// May trade in a portfolio margin account.
+    /// May trade in a portfolio margin account. The page does not say that only such accounts have this right, nor names
+    /// another sign of them; it is taken for one.
     #[serde(default)]
     pub enable_portfolio_margin_trading: bool,
 }
@@ -57,22 +59,25 @@ impl Permissions {
 
     /// Every right that a guard does not need, by the venue's names: the excessive ones, and those to trade elsewhere.
     pub fn beyond_need(&self) -> Vec<&'static str> {
-        let elsewhere = [
+        let portfolio = self
+            .enable_portfolio_margin_trading
+            .then_some("enablePortfolioMarginTrading");
+        let mut beyond = self.excessive();
+        beyond.extend(self.needless());
+        beyond.extend(portfolio);
+        beyond
+    }
+
+    /// The rights that a guard has no use for, by the venue's names; none of them lets money leave the venue.
+    pub fn needless(&self) -> Vec<&'static str> {
+        [
             (self.enable_margin, "enableMargin"),
             (self.enable_spot_and_margin_trading, "enableSpotAndMarginTrading"),
             (self.enable_vanilla_options, "enableVanillaOptions"),
-            (
-                self.enable_portfolio_margin_trading,
-                "enablePortfolioMarginTrading",
-            ),
-        ];
-        let mut beyond = self.excessive();
-        beyond.extend(
-            elsewhere
-                .into_iter()
-                .filter_map(|(granted, name)| granted.then_some(name)),
-        );
-        beyond
+        ]
+        .into_iter()
+        .filter_map(|(granted, name)| granted.then_some(name))
+        .collect()
     }
 }
 
@@ -82,25 +87,52 @@ impl Permissions {
 ///
 /// In words: no answer, a refusal with the venue's message, or an answer that leaves out a right that matters.
 pub async fn permissions(http: &Http, reader: &ReadSigner, sapi_url: &str) -> Result<Permissions, String> {
-    // It is asked first of all, and a timestamp that is off would look like a key that may do nothing.
-    if http.synced_at().is_none() {
-        http.sync_clock(reader)
-            .await
-            .map_err(|why| format!("the venue's clock: {why}"))?;
-    }
+    timed(http, reader).await?;
     let base = sapi_url.trim_end_matches('/');
-    let answer = http
-        .read_at(base, &Read::restrictions(), reader, Importance::Vital)
-        .await
-        .map_err(|none| format!("key permissions: {none}"))?;
-    if answer.status != 200 {
-        return Err(format!(
-            "key permissions: HTTP {}: {}",
-            answer.status,
-            head(&answer.body)
-        ));
+    let read = Read::restrictions();
+    let answer = http.read_at(base, &read, reader, Importance::Vital).await;
+    let body = body("key permissions", answer)?;
+    serde_json::from_str(&body).map_err(|error| format!("key permissions: {error}"))
+}
+
+/// Whether the account is in the venue's credits mode, as far as balances and positions tell. The venue has accepted the
+/// key when there is an answer.
+///
+/// # Errors
+///
+/// In words: no answer, a refusal with the venue's message, or an answer that cannot be read.
+pub async fn uses_credits(http: &Http, reader: &ReadSigner) -> Result<bool, String> {
+    timed(http, reader).await?;
+    let (account, risk) = (Read::account(), Read::position_risk());
+    let (account, risk) = tokio::join!(
+        http.read(&account, reader, Importance::Vital),
+        http.read(&risk, reader, Importance::Vital)
+    );
+    let account = holdings::account(&body("account", account)?);
+    let risk = holdings::position_risk(&body("positionRisk", risk)?, http.clock().now());
+    match (account, risk) {
+        (Some(account), Some(risk)) => Ok(holdings::uses_credits(&account, &risk)),
+        _ => Err("the account's balances or positions cannot be read".into()),
     }
-    serde_json::from_str(&answer.body).map_err(|error| format!("key permissions: {error}"))
+}
+
+/// The first question needs the venue's clock: a timestamp that is off would look like a key that may do nothing.
+async fn timed(http: &Http, reader: &ReadSigner) -> Result<(), String> {
+    if http.synced_at().is_some() {
+        return Ok(());
+    }
+    let synced = http.sync_clock(reader).await;
+    synced
+        .map(|_| ())
+        .map_err(|why| format!("the venue's clock: {why}"))
+}
+
+fn body(what: &str, answer: Result<Answer, NoAnswer>) -> Result<String, String> {
+    let answer = answer.map_err(|none| format!("{what}: {none}"))?;
+    match answer.status {
+        200 => Ok(answer.body),
+        status => Err(format!("{what}: HTTP {status}: {}", head(&answer.body))),
+    }
 }
 
 #[cfg(test)]

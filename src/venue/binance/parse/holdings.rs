@@ -6,12 +6,17 @@ use super::position_side;
 use crate::event::Holdings;
 use crate::model::{Asset, Balance, Leg, MarginType, MarkPrice, Money, Position, Qty, Symbol, Timestamp};
 use crate::venue::binance::wire;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The margin asset of accounts in the venue's credits mode. Source: venues/binance-usdm.md section 9.5, read 2026-11-22.
+const CREDITS: &str = "BNFCR";
 
 /// The answer of `GET /fapi/v3/account`: balances, and the amounts that positionRisk must agree with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AccountHalf {
     balances: Vec<(Asset, Balance)>,
+    /// Assets whose balances are blank: nothing has happened in them yet.
+    inactive: BTreeSet<Asset>,
     amounts: BTreeMap<Leg, Qty>,
 }
 
@@ -20,20 +25,30 @@ pub struct AccountHalf {
 pub struct RiskHalf {
     positions: BTreeMap<Leg, Position>,
     marks: Vec<MarkPrice>,
+    /// What the positions are margined in; `None` where that is not told.
+    margined: BTreeSet<Option<Asset>>,
 }
 
 /// Balances and amounts of an account answer; `None` when any part of it cannot be read.
+///
+/// The venue writes blank balances for assets that the account has never used (section 9.5, seen, not documented).
+/// Blank is not zero: such a row counts as no balance only if no position stands on it, which [`holdings`] judges.
 pub fn account(body: &str) -> Option<AccountHalf> {
     let account: wire::Account<'_> = wire::object(body).ok()?;
-    let mut balances = BTreeMap::new();
+    let (mut balances, mut inactive) = (BTreeMap::new(), BTreeSet::new());
     for row in &account.assets {
+        let asset: Asset = row.asset.read("asset").ok()?;
+        if row.wallet_balance.is_blank() && row.cross_wallet_balance.is_blank() {
+            (inactive.insert(asset.clone()) && !balances.contains_key(&asset)).then_some(())?;
+            continue;
+        }
         let balance = Balance {
             wallet: row.wallet_balance.read("walletBalance").ok()?,
             cross_wallet: row.cross_wallet_balance.read("crossWalletBalance").ok()?,
             at: Timestamp::from_ms(row.update_time.read("updateTime").ok()?),
         };
-        let before = balances.insert(row.asset.read::<Asset>("asset").ok()?, balance);
-        before.is_none().then_some(())?;
+        let is_first = !inactive.contains(&asset) && balances.insert(asset, balance).is_none();
+        is_first.then_some(())?;
     }
     let mut amounts = BTreeMap::new();
     for row in &account.positions {
@@ -47,6 +62,7 @@ pub fn account(body: &str) -> Option<AccountHalf> {
     amounts.retain(|_, amount| !amount.is_zero());
     Some(AccountHalf {
         balances: balances.into_iter().collect(),
+        inactive,
         amounts,
     })
 }
@@ -56,7 +72,7 @@ pub fn account(body: &str) -> Option<AccountHalf> {
 /// A mark has no time of its own here and takes that of its receipt; a mark of zero is no mark.
 pub fn position_risk(body: &str, received: Timestamp) -> Option<RiskHalf> {
     let rows: Vec<wire::RiskRow<'_>> = serde_json::from_str(body).ok()?;
-    let (mut positions, mut marks) = (BTreeMap::new(), BTreeMap::new());
+    let (mut positions, mut marks, mut margined) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     for row in &rows {
         let symbol: Symbol = row.symbol.read("symbol").ok()?;
         if let Ok(Some(price)) = row.mark_price.price("markPrice") {
@@ -76,6 +92,10 @@ pub fn position_risk(body: &str, received: Timestamp) -> Option<RiskHalf> {
             isolated_wallet,
             at: Timestamp::from_ms(row.update_time.read("updateTime").ok()?),
         };
+        if !position.amount.is_zero() {
+            let asset = row.margin_asset.as_ref();
+            margined.insert(asset.map(|asset| asset.read("marginAsset")).transpose().ok()?);
+        }
         positions.insert(leg, position).is_none().then_some(())?;
     }
     positions.retain(|_, position| !position.amount.is_zero());
@@ -89,19 +109,101 @@ pub fn position_risk(body: &str, received: Timestamp) -> Option<RiskHalf> {
                 at: received,
             })
             .collect(),
+        margined,
     })
 }
 
-/// The two halves as one; `None` when they are torn: legs or amounts differ.
+/// Whether the account is in credits mode: it has a balance in credits, or a position that is margined in them.
+///
+/// The venue documents no field for it (section 9.5 tells of the asset only), so an account of that kind that holds
+/// neither is not recognised.
+pub fn uses_credits(account: &AccountHalf, risk: &RiskHalf) -> bool {
+    let balances = account.balances.iter();
+    let credited =
+        |(asset, balance): &(Asset, Balance)| asset.as_str() == CREDITS && !balance.wallet.is_zero();
+    balances.into_iter().any(credited)
+        || risk
+            .margined
+            .iter()
+            .flatten()
+            .any(|asset| asset.as_str() == CREDITS)
+}
+
+/// The two halves as one; `None` when they are torn: legs or amounts differ, or a position stands on an asset whose
+/// balance is blank, or may do so.
 pub fn holdings(account: AccountHalf, risk: RiskHalf) -> Option<Holdings> {
     let same = account.amounts.len() == risk.positions.len()
         && risk
             .positions
             .iter()
             .all(|(leg, position)| account.amounts.get(leg) == Some(&position.amount));
-    same.then(|| Holdings {
+    let in_use = |asset: &Asset| {
+        risk.margined
+            .iter()
+            .any(|used| used.as_ref().is_none_or(|used| used == asset))
+    };
+    let complete = !account.inactive.iter().any(in_use);
+    (same && complete).then(|| Holdings {
         balances: account.balances,
         positions: risk.positions.into_iter().collect(),
         marks: risk.marks,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn halves(assets: &str, margin_asset: &str) -> (Option<AccountHalf>, RiskHalf) {
+        let held = if margin_asset.is_empty() {
+            ""
+        } else {
+            r#"{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"1"}"#
+        };
+        let risk = held.strip_suffix('}').map_or(String::new(), |held| format!(
+            r#"{held},"entryPrice":"1","markPrice":"1","isolatedMargin":"0","isolatedWallet":"0","updateTime":0{margin_asset}}}"#
+        ));
+        (
+            account(&format!(r#"{{"assets":[{assets}],"positions":[{held}]}}"#)),
+            position_risk(&format!("[{risk}]"), Timestamp::default()).unwrap(),
+        )
+    }
+
+    const USDT: &str = r#"{"asset":"USDT","walletBalance":"5","crossWalletBalance":"5","updateTime":0}"#;
+    const BLANK: &str = r#"{"asset":"BNFCR","walletBalance":"","crossWalletBalance":"","updateTime":0}"#;
+    const HALF: &str = r#"{"asset":"BNFCR","walletBalance":"","crossWalletBalance":"1","updateTime":0}"#;
+    const CREDIT: &str = r#"{"asset":"BNFCR","walletBalance":"-1","crossWalletBalance":"-1","updateTime":0}"#;
+    const NONE: &str = r#"{"asset":"BNFCR","walletBalance":"0.0","crossWalletBalance":"0.0","updateTime":0}"#;
+    const IN_USDT: &str = r#","marginAsset":"USDT""#;
+    const IN_CREDITS: &str = r#","marginAsset":"BNFCR""#;
+    /// A position whose margin asset is not told.
+    const UNTOLD: &str = " ";
+
+    #[test]
+    fn mo_19_a_blank_balance_is_left_out_only_if_no_position_stands_on_it() {
+        for (assets, margin_asset, balances, credits) in [
+            (format!("{USDT},{BLANK}"), IN_USDT, Some(1), false),
+            (format!("{USDT},{BLANK}"), "", Some(1), false),
+            (format!("{USDT},{BLANK}"), IN_CREDITS, None, true),
+            (format!("{USDT},{BLANK}"), UNTOLD, None, false),
+            (USDT.to_owned(), UNTOLD, Some(1), false),
+            (format!("{USDT},{NONE}"), IN_USDT, Some(2), false),
+            (format!("{USDT},{CREDIT}"), IN_USDT, Some(2), true),
+            (format!("{USDT},{CREDIT}"), IN_CREDITS, Some(2), true),
+        ] {
+            let (account, risk) = halves(&assets, margin_asset);
+            let account = account.unwrap();
+            assert_eq!(uses_credits(&account, &risk), credits, "{assets} {margin_asset}");
+            let read = holdings(account, risk).map(|read| read.balances.len());
+            assert_eq!(read, balances, "{assets} {margin_asset}");
+        }
+        for assets in [
+            HALF.to_owned(),
+            format!("{BLANK},{BLANK}"),
+            format!("{BLANK},{NONE}"),
+            format!("{NONE},{BLANK}"),
+        ] {
+            assert_eq!(halves(&assets, "").0, None, "{assets}");
+        }
+    }
 }

@@ -65,6 +65,8 @@ pub struct RiskRow<'a> {
     #[serde(borrow)]
     pub isolated_wallet: Num<'a>,
     #[serde(borrow)]
+    pub margin_asset: Option<Text<'a>>,
+    #[serde(borrow)]
     pub update_time: Num<'a>,
 }
 
