@@ -89,6 +89,7 @@ pub async fn drill(
 ) -> Result<Report, Refused> {
     let began = clock.now();
     let guard_keys = (&options.guard.0, &options.guard.1);
+    let signs_ed25519 = ReadSigner::new(&options.guard.1).is_ok_and(|signer| signer.is_ed25519());
     let trader_keys = options
         .trader
         .as_ref()
@@ -155,6 +156,7 @@ pub async fn drill(
                 other: other.as_ref(),
                 rules: &rules,
                 smallest,
+                is_ed25519: signs_ed25519,
                 leave: options.leave,
                 ratios,
                 tell,

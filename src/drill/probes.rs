@@ -42,6 +42,8 @@ pub struct Prober<'a> {
     pub rules: &'a Rules,
     /// The smallest position.
     pub smallest: Decimal,
+    /// Whether the guard's key is one.
+    pub is_ed25519: bool,
     /// Leave to do more.
     pub leave: Leave,
     /// The margin ratio of the guard and of the venue, for the same position.
@@ -133,7 +135,12 @@ impl Prober<'_> {
             }
             (11, _) => self.by_number().await,
             (12, _) => self.ratio(),
-            (13, _) => return Ok(Err("keys of this kind are not built yet in this version")),
+            (13, _) if !self.is_ed25519 => {
+                return Ok(Err(
+                    "the guard's key signs with HMAC; a drill with an ed25519 key tells",
+                ));
+            }
+            (13, _) => Ok("yes: every request of the guard in this drill was signed with one".to_owned()),
             _ => return Ok(Err("it is a question to the documentation, not to the venue")),
         };
         answer.map(Ok)

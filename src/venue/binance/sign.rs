@@ -85,6 +85,11 @@ impl ReadSigner {
         Key::new(secret).map(ReadSigner)
     }
 
+    /// Whether it signs with Ed25519.
+    pub fn is_ed25519(&self) -> bool {
+        matches!(self.0, Key::Ed25519(_))
+    }
+
     /// The read as it is sent; one that needs no signature is left as it is.
     pub fn sign(&self, read: &Read, timestamp: Timestamp, recv_window_ms: u32) -> Signed {
         let path_and_query = match read.security() {
