@@ -16,6 +16,10 @@ pub struct Market {
     level_bps: u32,
     levels: u32,
     random: u64,
+    /// What jumps have made of the path, as a factor.
+    gap: Decimal,
+    /// Whether nobody quotes.
+    pub is_empty: bool,
     /// The present price; mark, index and last are the same.
     pub price: Decimal,
 }
@@ -37,6 +41,8 @@ impl Market {
                     .name
                     .bytes()
                     .fold(7, |hash, byte| hash * 31 + u64::from(byte)),
+            gap: Decimal::ONE,
+            is_empty: false,
             price: Decimal::ONE,
         };
         market.move_to(0);
@@ -63,7 +69,12 @@ impl Market {
             let bps = (self.next_random() % range.unsigned_abs()) as i64 - i64::from(self.noise_bps);
             price += price * Decimal::new(bps, 4);
         }
-        self.price = self.rules.to_tick(price).max(self.rules.tick);
+        self.price = self.rules.to_tick(price * self.gap).max(self.rules.tick);
+    }
+
+    /// The price jumps by hundredths of a percent, and the rest of the path with it.
+    pub fn jump(&mut self, bps: i64) {
+        self.gap *= Decimal::ONE + Decimal::new(bps, 4);
     }
 
     /// A price away from the present one, in hundredths of a percent, on the tick.
@@ -74,7 +85,8 @@ impl Market {
     /// What a taker finds: prices from the best away, with the quantity at each.
     pub fn levels(&self, buys: bool) -> Vec<(Decimal, Decimal)> {
         let sign = if buys { 1 } else { -1 };
-        (0..self.levels)
+        let levels = if self.is_empty { 0 } else { self.levels };
+        (0..levels)
             .map(|level| {
                 let bps = i64::from(self.spread_bps) + i64::from(self.level_bps) * i64::from(level);
                 (self.offset(sign * bps), self.depth)

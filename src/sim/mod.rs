@@ -7,21 +7,30 @@
 //! Protocol truth: the venue's pages as listed in `fixtures/frames/SOURCES.md`, read 2026-11-22.
 
 mod account;
+mod admission;
 mod auth;
+mod changes;
 mod conditional;
 mod events;
 mod exchange;
+mod happenings;
 mod limits;
+mod liquidation;
 mod market;
 mod matching;
+mod modify;
 mod orders;
+mod reads;
 mod report;
 mod requests;
 mod rest;
 mod rules;
 pub mod scenario;
+mod script;
 pub mod server;
+mod settings;
 mod shapes;
+mod streams;
 
 pub use auth::sign;
 pub use exchange::Exchange;

@@ -1,5 +1,6 @@
 //! Scenario files: a market's script, the account's start, and a bot that trades on it. TOML, strict.
 
+use super::script::{EventScript, LoadScript};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -78,6 +79,15 @@ pub struct Scenario {
     /// Funding payments.
     #[serde(default)]
     pub funding: Vec<FundingScript>,
+    /// How long a conditional order stays in state `TRIGGERING`.
+    #[serde(default = "at_once")]
+    pub trigger_ms: At,
+    /// What venue and humans do.
+    #[serde(default)]
+    pub event: Vec<EventScript>,
+    /// What others take from the shared limits.
+    #[serde(default)]
+    pub load: Vec<LoadScript>,
 }
 
 /// A contract and its price path.
@@ -118,6 +128,12 @@ pub struct SymbolScript {
     /// Maintenance tiers as (cap, rate); floors and deductions follow from them.
     #[serde(default)]
     pub tiers: Option<Vec<(Decimal, Decimal)>>,
+    /// `PERPETUAL` unless the name has a date; `TRADIFI_PERPETUAL` for stocks and metals.
+    #[serde(default)]
+    pub contract_type: Option<String>,
+    /// `TRADING`, or `PENDING_TRADING` for a contract that an event lists later.
+    #[serde(default)]
+    pub status: Option<String>,
 }
 
 /// A point of a price path.
@@ -142,6 +158,10 @@ pub struct AccountScript {
     pub multi_assets: bool,
     /// Wallets by asset.
     pub wallet: BTreeMap<String, Decimal>,
+    /// Collateral buffers by asset, as shares: 0.1 counts 90 % of what is there and 110 % of what is owed. Without one,
+    /// stablecoins have none and others 0.1.
+    #[serde(default)]
+    pub buffer: BTreeMap<String, Decimal>,
     /// Positions.
     #[serde(default)]
     pub position: Vec<PositionScript>,
@@ -287,6 +307,9 @@ fn levels() -> u32 {
 fn twenty() -> u32 {
     20
 }
+fn at_once() -> At {
+    At(0)
+}
 fn both() -> String {
     "BOTH".into()
 }
@@ -356,6 +379,7 @@ impl Scenario {
         let named = named.chain(self.order.iter().map(|order| &order.symbol));
         let named = named.chain(self.bot.iter().map(|rule| &rule.place.symbol));
         let named = named.chain(self.funding.iter().map(|funding| &funding.symbol));
+        let named = named.chain(self.event.iter().filter_map(|event| event.symbol.as_ref()));
         for name in named {
             if !known(name) {
                 return wrong(
