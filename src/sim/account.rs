@@ -3,7 +3,7 @@
 use super::market::Market;
 use super::scenario::AccountScript;
 use rust_decimal::Decimal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A leg: symbol and `BOTH`, `LONG` or `SHORT`.
 pub type Leg = (String, String);
@@ -194,9 +194,9 @@ impl Ledger {
                 }
                 None => {
                     let balance = if self.multi_assets {
-                        let assets = self.wallets.keys();
+                        let assets = self.assets(markets).into_iter();
                         assets
-                            .map(|asset| self.value(markets, asset, self.cross_balance(markets, asset)))
+                            .map(|asset| self.value(markets, &asset, self.cross_balance(markets, &asset)))
                             .sum()
                     } else {
                         self.cross_balance(markets, &asset)
@@ -212,6 +212,13 @@ impl Ledger {
             }
         }
         buckets
+    }
+
+    /// Assets in which there is a wallet or a position.
+    pub fn assets(&self, markets: &Markets) -> BTreeSet<String> {
+        let held = self.held();
+        let of_positions = held.iter().map(|leg| margin_asset(markets, &leg.0).to_owned());
+        self.wallets.keys().cloned().chain(of_positions).collect()
     }
 
     /// Cross wallet and unrealised profit of the cross positions of one asset, in that asset.

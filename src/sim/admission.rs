@@ -124,6 +124,10 @@ impl Exchange {
                         .into(),
             });
         }
+        if rules.contract_type == "TRADIFI_PERPETUAL" && !self.scenario.account.tradfi_signed {
+            // A code that no page lists (S36).
+            return refuse(-4411, "Please sign TradFi-Perps agreement contract.");
+        }
         match rules.status.as_str() {
             "TRADING" => Ok(()),
             _ if order.only_reduces() => refuse(-4141, "Symbol is closed."),

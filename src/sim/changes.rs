@@ -74,7 +74,10 @@ impl Exchange {
                 }
                 Ok(json!({ "symbol": symbol, "countdownTime": time.to_string() }))
             }
-            "POST /fapi/v1/stock/contract" => done("success"),
+            "POST /fapi/v1/stock/contract" => {
+                self.scenario.account.tradfi_signed = true;
+                done("success")
+            }
             _ => self.set(line, params),
         }
     }

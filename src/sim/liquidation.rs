@@ -2,6 +2,7 @@
 
 use super::account::{Bucket, Leg, margin_asset};
 use super::exchange::Exchange;
+use super::matching::TAKER;
 use super::orders::Order;
 use super::report::leg_name;
 use rust_decimal::{Decimal, RoundingStrategy, dec};
@@ -78,7 +79,10 @@ impl Exchange {
         let slice = (slices * step).min(held.abs());
         let autoclose = format!("autoclose-{}", self.next_order);
         self.force(&leg, slice, price, &autoclose);
-        self.charge(&leg, -(slice * price * LIQUIDATION_FEE).min(bucket.balance));
+        // What is left after the trade bounds the fee.
+        let worth = slice * price;
+        let left = (bucket.balance - worth * TAKER).max(Decimal::ZERO);
+        self.charge(&leg, -(worth * LIQUIDATION_FEE).min(left));
     }
 
     /// The insurance fund takes every position of a bucket: the first at the price where nothing is left, the others at

@@ -37,10 +37,9 @@ impl Market {
             level_bps: script.level_bps.max(1),
             levels: script.levels.min(1_000),
             random: seed
-                ^ script
-                    .name
-                    .bytes()
-                    .fold(7, |hash, byte| hash * 31 + u64::from(byte)),
+                ^ script.name.bytes().fold(7_u64, |hash, byte| {
+                    hash.wrapping_mul(31).wrapping_add(u64::from(byte))
+                }),
             gap: Decimal::ONE,
             is_empty: false,
             price: Decimal::ONE,

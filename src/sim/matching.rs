@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use rust_decimal::dec;
 
 /// Taker fee (VIP 0).
-const TAKER: Decimal = dec!(0.0005);
+pub(super) const TAKER: Decimal = dec!(0.0005);
 /// Maker fee (VIP 0).
 const MAKER: Decimal = dec!(0.0002);
 
@@ -197,17 +197,18 @@ impl Exchange {
             .filter(|order| order.kind == "LIMIT")
             .map(|order| order.id)
             .collect();
-        if held.is_zero() {
-            // Orders that live with the position end with it (er=6).
-            let bound: Vec<i64> = self
-                .orders
-                .values()
-                .filter(|order| order.is_open() && order.tif == "GTE_GTC" && order.leg() == *leg)
-                .map(|order| order.id)
-                .collect();
-            for id in bound {
-                self.end_order(id, "EXPIRED", "EXPIRED", 6);
-            }
+        // Orders that live with the position end with it (er=6).
+        let gone = |order: &&Order| {
+            let closes = if order.buys() {
+                held < Decimal::ZERO
+            } else {
+                held > Decimal::ZERO
+            };
+            order.is_open() && order.tif == "GTE_GTC" && order.leg() == *leg && !closes
+        };
+        let bound: Vec<i64> = self.orders.values().filter(gone).map(|order| order.id).collect();
+        for id in bound {
+            self.end_order(id, "EXPIRED", "EXPIRED", 6);
         }
         let mut room = held.abs();
         for id in resting {

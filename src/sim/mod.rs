@@ -31,6 +31,8 @@ pub mod server;
 mod settings;
 mod shapes;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 pub use auth::sign;
 pub use exchange::Exchange;

@@ -162,6 +162,9 @@ pub struct AccountScript {
     /// stablecoins have none and others 0.1.
     #[serde(default)]
     pub buffer: BTreeMap<String, Decimal>,
+    /// Whether the agreement for contracts on stocks and metals is signed.
+    #[serde(default = "yes")]
+    pub tradfi_signed: bool,
     /// Positions.
     #[serde(default)]
     pub position: Vec<PositionScript>,
@@ -306,6 +309,9 @@ fn levels() -> u32 {
 }
 fn twenty() -> u32 {
     20
+}
+fn yes() -> bool {
+    true
 }
 fn at_once() -> At {
     At(0)

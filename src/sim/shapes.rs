@@ -22,17 +22,13 @@ fn number(value: Decimal) -> Value {
 /// `GET v3/account`.
 pub fn account(ledger: &Ledger, markets: &Markets) -> Value {
     let assets: Vec<Value> = ledger
-        .wallets
-        .keys()
+        .assets(markets)
+        .iter()
         .map(|asset| asset_row(ledger, markets, asset))
         .collect();
     // Single-asset mode: totals cover USDT only; multi-assets mode: all, in dollars (S9).
-    let counted = || {
-        ledger
-            .wallets
-            .keys()
-            .filter(|asset| ledger.multi_assets || *asset == "USDT")
-    };
+    let all = ledger.assets(markets);
+    let counted = || all.iter().filter(|asset| ledger.multi_assets || *asset == "USDT");
     let dollars = |asset: &String, amount: Decimal| {
         if ledger.multi_assets {
             ledger.value(markets, asset, amount)
@@ -258,23 +254,33 @@ pub fn brackets(rules: &Rules) -> Value {
 
 /// One asset of `assetIndex`.
 pub fn asset_index(ledger: &Ledger, markets: &Markets, asset: &str, now: i64) -> Value {
-    let (index, buffer) = (index(markets, asset), ledger.buffer(asset));
-    let (bid, ask) = (index * (Decimal::ONE - buffer), index * (Decimal::ONE + buffer));
+    let [index, buffer, bid, ask] = collateral(ledger, markets, asset);
     json!({
-        "symbol": format!("{asset}USD"), "time": now, "index": text(index), "bidBuffer": text(buffer),
-        "askBuffer": text(buffer), "bidRate": text(bid), "askRate": text(ask), "autoExchangeBidBuffer": "0.05",
-        "autoExchangeAskBuffer": "0.05", "autoExchangeBidRate": text(bid), "autoExchangeAskRate": text(ask),
+        "symbol": format!("{asset}USD"), "time": now, "index": index, "bidBuffer": buffer, "askBuffer": buffer,
+        "bidRate": bid, "askRate": ask, "autoExchangeBidBuffer": "0.05", "autoExchangeAskBuffer": "0.05",
+        "autoExchangeBidRate": bid, "autoExchangeAskRate": ask,
     })
 }
 
 /// One asset of the `assetIndex` streams.
 pub fn asset_index_update(ledger: &Ledger, markets: &Markets, asset: &str, now: i64) -> Value {
-    let row = asset_index(ledger, markets, asset, now);
+    let [index, buffer, bid, ask] = collateral(ledger, markets, asset);
     json!({
-        "e": "assetIndexUpdate", "E": now, "s": row["symbol"], "i": row["index"], "b": row["bidBuffer"],
-        "a": row["askBuffer"], "B": row["bidRate"], "A": row["askRate"], "q": row["autoExchangeBidBuffer"],
-        "g": row["autoExchangeAskBuffer"], "Q": row["autoExchangeBidRate"], "G": row["autoExchangeAskRate"],
+        "e": "assetIndexUpdate", "E": now, "s": format!("{asset}USD"), "i": index, "b": buffer, "a": buffer,
+        "B": bid, "A": ask, "q": "0.05", "g": "0.05", "Q": bid, "G": ask,
     })
+}
+
+/// Index, buffer, bid and ask rate of an asset.
+fn collateral(ledger: &Ledger, markets: &Markets, asset: &str) -> [String; 4] {
+    let (index, buffer) = (index(markets, asset), ledger.buffer(asset));
+    [
+        index,
+        buffer,
+        index * (Decimal::ONE - buffer),
+        index * (Decimal::ONE + buffer),
+    ]
+    .map(text)
 }
 
 /// `!contractInfo`: a contract that came, went, or changed its tiers.

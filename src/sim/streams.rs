@@ -3,7 +3,7 @@
 use super::exchange::Exchange;
 use super::shapes::{asset_index_update, contract_info, mark_price};
 use super::{Outgoing, Target};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Streams with the suffix `@1s`, and the asset index, come this often.
 const EVERY_MS: i64 = 1_000;
@@ -19,7 +19,10 @@ impl Exchange {
         let is_slow_too = self.mark_count % SLOW_EVERY == 0;
         (self.last_marks, self.mark_count) = (self.now, self.mark_count + 1);
         // Contracts on stocks and metals come in a message of their own: no array is the whole market.
-        let (mut usual, mut tradfi) = (Vec::new(), Vec::new());
+        // The coin-margined half of the merged streams stands for nothing of this account: a reader must filter by `st`.
+        let coin = json!({ "e": "markPriceUpdate", "E": self.now, "s": "BTCUSD_PERP", "p": "1", "i": "1", "P": "1",
+            "r": "0.00010000", "T": 0, "st": 2 });
+        let (mut usual, mut tradfi) = (vec![coin], Vec::new());
         let mut single = Vec::new();
         for (symbol, market) in &self.markets {
             let body = mark_price(&market.rules, market.price, self.now);
