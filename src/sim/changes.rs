@@ -45,6 +45,7 @@ impl Exchange {
             }
             "POST /fapi/v1/algoOrder" => {
                 let order = algo_of(params, who, &format!("x-{}", self.next_order))?;
+                self.check_load(&order)?;
                 let id = self.place_algo(order)?;
                 Ok(shapes::algo_order(
                     &self.orders.get(&id).cloned().unwrap_or_default(),
@@ -93,6 +94,7 @@ impl Exchange {
             status: "NEW".into(),
             ..order.clone()
         };
+        self.check_load(&order)?;
         let id = self.place(order)?;
         let placed = self.orders.get(&id).cloned().unwrap_or_default();
         // ACK says what was taken, not what became of it.

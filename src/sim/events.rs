@@ -93,6 +93,17 @@ impl Exchange {
 
     /// `ACCOUNT_UPDATE` with only what changed.
     pub(super) fn push_account(&mut self, reason: &str, assets: &[(String, Decimal)], legs: &[Leg]) {
+        self.push_account_for(reason, None, assets, legs);
+    }
+
+    /// The same, with the contract that a funding payment is for (`S`, since 2026-08-07).
+    pub(super) fn push_account_for(
+        &mut self,
+        reason: &str,
+        symbol: Option<&str>,
+        assets: &[(String, Decimal)],
+        legs: &[Leg],
+    ) {
         let balances: Vec<Value> = assets
             .iter()
             .map(|(asset, change)| {
@@ -118,7 +129,11 @@ impl Exchange {
                 })
             })
             .collect();
-        let body = json!({ "T": self.now, "a": { "m": reason, "B": balances, "P": positions } });
+        let mut inner = json!({ "m": reason, "B": balances, "P": positions });
+        if let (Some(symbol), Value::Object(fields)) = (symbol, &mut inner) {
+            fields.insert("S".into(), json!(symbol));
+        }
+        let body = json!({ "T": self.now, "a": inner });
         self.push("ACCOUNT_UPDATE", body);
     }
 

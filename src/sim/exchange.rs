@@ -189,10 +189,10 @@ impl Exchange {
             self.push("listenKeyExpired", json!({ "listenKey": key }));
             self.listen = None;
         }
+        self.happen(at);
         for market in self.markets.values_mut() {
             market.move_to(at);
         }
-        self.happen(at);
         self.sweep();
         self.actors(at);
         self.count_down();
@@ -271,11 +271,13 @@ impl Exchange {
             who: who.into(),
             ..Order::default()
         };
-        let placed = if is_algo {
-            self.place_algo(order)
-        } else {
-            self.place(order)
-        };
+        let placed = self.check_load(&order).and_then(|()| {
+            if is_algo {
+                self.place_algo(order)
+            } else {
+                self.place(order)
+            }
+        });
         if let Err(refusal) = placed {
             tracing::debug!(
                 "the scripted {who} was refused: {} {}",
@@ -319,7 +321,12 @@ impl Exchange {
             self.ledger.credit(&asset, paid, self.now);
             self.earn("FUNDING_FEE", &asset, paid, symbol);
             let legs = if isolated.is_some() { vec![leg] } else { Vec::new() };
-            self.push_account("FUNDING_FEE", &[(asset.clone(), Decimal::ZERO)], &legs);
+            self.push_account_for(
+                "FUNDING_FEE",
+                Some(symbol),
+                &[(asset.clone(), Decimal::ZERO)],
+                &legs,
+            );
         }
     }
 

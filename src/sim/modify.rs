@@ -52,6 +52,7 @@ impl Exchange {
             updated: self.now,
             ..old.clone()
         };
+        self.check_load(&new)?;
         self.check_account(&new)?;
         new.price = self.matched_price(&new)?;
         if (new.price, new.quantity) == (old.price, old.quantity) {

@@ -340,7 +340,7 @@ impl Scenario {
             ScenarioError {
                 message: error.message().to_owned(),
                 place,
-                hint: "fixtures/scenarios/flash-crash.toml shows every table; prices and amounts are strings"
+                hint: "fixtures/scenarios/flash-crash.toml and fixtures/config/scenario.toml show every table; prices and amounts are strings"
                     .into(),
             }
         })?;

@@ -176,6 +176,79 @@ fn or_11_a_human_changes_settings_as_far_as_the_venue_lets_him() {
 }
 
 #[test]
+fn every_kind_of_event_has_the_effect_that_its_example_promises() {
+    let mut client = client_of(include_str!("../../../fixtures/config/scenario.toml"));
+    let mut shown = Vec::new();
+    for second in 1..=23 {
+        client.wait(if second == 1 { 1_050 } else { 1_000 });
+        let venue = &client.venue;
+        let btc = &venue.markets["BTCUSDT"];
+        shown.push(match second {
+            1 => venue.markets["ETHUSDC"].rules.status.clone(),
+            2 => btc.rules.market_max.to_string(),
+            3 => venue
+                .orders
+                .values()
+                .map(|order| order.client_id.as_str())
+                .collect(),
+            4 => venue
+                .ledger
+                .positions
+                .values()
+                .map(|held| held.leverage.to_string())
+                .collect(),
+            5 => btc.price.to_string(),
+            6 | 8 => btc.levels(true).len().to_string(),
+            9 | 11 => venue.is_overloaded.to_string(),
+            12 | 14 => btc.rules.status.clone(),
+            15 => venue.report().positions["BTCUSDT"].to_string(),
+            16 => venue.report().open_orders.to_string(),
+            17 => format!("{} {}", btc.rules.status, venue.report().positions.len()),
+            18 | 19 => venue
+                .ledger
+                .positions
+                .values()
+                .filter(|held| held.isolated.is_some())
+                .count()
+                .to_string(),
+            20 => venue.ledger.multi_assets.to_string(),
+            21 => venue.ledger.hedge.to_string(),
+            22 => venue.markets["BTCUSDT_260327"].rules.status.clone(),
+            _ => continue,
+        });
+    }
+    assert_eq!(
+        shown,
+        [
+            "TRADING",
+            "0.05",
+            "web_1",
+            "10",
+            "59400",
+            "0",
+            "50",
+            "true",
+            "false",
+            "TRADING_HALT",
+            "TRADING",
+            "0.1",
+            "0",
+            "SETTLING 0",
+            "1",
+            "0",
+            "true",
+            "true",
+            "CLOSE"
+        ]
+    );
+    let (ten, _) = client.venue.limits.order_counts(client.now);
+    assert!(
+        ten > 100 && client.venue.limits.used() >= 1_000,
+        "the neighbour was there"
+    );
+}
+
+#[test]
 fn contracts_on_stocks_want_a_signature_first() {
     let text = "name='t'\ndescription=''\nduration='1m'\n[[symbol]]\nname='TSLAUSDT'\ncontract_type='TRADIFI_PERPETUAL'\npath=[{at='0s',price='300'}]\n[account]\ntradfi_signed=false\nwallet={USDT='1000'}";
     let mut client = client_of(text);
