@@ -1,7 +1,7 @@
 //! What the venue lets in: filters, modes, margin and reduce-only rules before an order reaches the book
 //! (binance-usdm.md 5.2 and section 6).
 
-use super::account::margin_asset;
+use super::account::{Leg, margin_asset};
 use super::auth::{Refusal, refuse};
 use super::exchange::Exchange;
 use super::orders::Order;
@@ -292,46 +292,71 @@ impl Exchange {
     }
 
     /// Margin for another quantity of an order that may open, and the largest position of its leverage.
+    ///
+    /// Cross collateral pays: that of the margin asset, or all of it in multi-assets mode. Isolated positions have theirs
+    /// already.
     pub(super) fn check_margin(&self, order: &Order, quantity: Decimal) -> Result<(), Refusal> {
-        let notional = self.worth(order, quantity);
-        let asset = margin_asset(&self.markets, &order.symbol);
-        let leverage = self
-            .ledger
-            .positions
-            .get(&order.leg())
-            .map_or(20, |holding| holding.leverage.max(1));
-        let held = self.ledger.held();
-        let own = held
-            .iter()
-            .filter(|leg| margin_asset(&self.markets, &leg.0) == asset);
-        let used: Decimal = own
-            .map(|leg| self.ledger.initial(&self.markets, leg) - self.ledger.unrealised(&self.markets, leg))
-            .sum();
-        let open: Decimal = self
-            .orders
-            .values()
-            .filter(|other| other.is_open() && !other.is_algo && !other.only_reduces())
-            .map(|other| other.remaining() * other.price / Decimal::from(leverage))
-            .sum();
-        let wallet = self.ledger.cross_wallet(&self.markets, asset);
-        // An order against a one-way position frees margin first.
+        let leverage = |leg: &Leg| {
+            self.ledger
+                .positions
+                .get(leg)
+                .map_or(20, |held| held.leverage.max(1))
+        };
         let amount = self.held(&order.leg());
+        let after = (amount + if order.buys() { quantity } else { -quantity }).abs();
+        let most = self.rules_of(&order.symbol)?.notional_max(leverage(&order.leg()));
+        if after > amount.abs() && after * self.mark(&order.symbol) > most {
+            return refuse(
+                -2027,
+                "Exceeded the maximum allowable position at current leverage.",
+            );
+        }
+        // An order against a one-way position frees margin first.
         let against = order.position_side == "BOTH"
             && if order.buys() {
                 amount < Decimal::ZERO
             } else {
                 amount > Decimal::ZERO
             };
-        let after = (self.held(&order.leg()) + if order.buys() { quantity } else { -quantity }).abs();
-        if after > amount.abs()
-            && after * self.mark(&order.symbol) > self.rules_of(&order.symbol)?.notional_max(leverage)
-        {
-            return refuse(
-                -2027,
-                "Exceeded the maximum allowable position at current leverage.",
-            );
+        if against {
+            return Ok(());
         }
-        if !against && notional / Decimal::from(leverage) > wallet - used - open {
+        let (asset, whole) = (
+            margin_asset(&self.markets, &order.symbol),
+            self.ledger.multi_assets,
+        );
+        let shares = |symbol: &str| whole || margin_asset(&self.markets, symbol) == asset;
+        let balance: Decimal = if whole {
+            let assets = self.ledger.assets(&self.markets).into_iter();
+            assets
+                .map(|asset| {
+                    let cross = self.ledger.cross_balance(&self.markets, &asset);
+                    self.ledger.value(&self.markets, &asset, cross)
+                })
+                .sum()
+        } else {
+            self.ledger.cross_balance(&self.markets, asset)
+        };
+        let is_cross = |leg: &Leg| {
+            self.ledger
+                .positions
+                .get(leg)
+                .is_some_and(|held| held.isolated.is_none())
+        };
+        let held = self.ledger.held();
+        let used: Decimal = held
+            .iter()
+            .filter(|leg| shares(&leg.0) && is_cross(leg))
+            .map(|leg| self.ledger.initial(&self.markets, leg))
+            .sum();
+        let open: Decimal = self
+            .orders
+            .values()
+            .filter(|other| other.is_open() && !other.is_algo && !other.only_reduces())
+            .filter(|other| shares(&other.symbol))
+            .map(|other| other.remaining() * other.price / Decimal::from(leverage(&other.leg())))
+            .sum();
+        if self.worth(order, quantity) / Decimal::from(leverage(&order.leg())) > balance - used - open {
             return refuse(-2019, "Margin is insufficient.");
         }
         Ok(())

@@ -202,7 +202,8 @@ impl Exchange {
 
     /// Bot, transfers and funding that fall into this step.
     fn actors(&mut self, at: i64) {
-        let due = |when: i64| when <= at && when > at - STEP_MS;
+        // What is due at the start falls into the first step.
+        let due = |when: i64| (at - STEP_MS + 1..=at).contains(&when.max(1));
         for transfer in self.scenario.transfer.clone() {
             if due(transfer.at.0) {
                 self.transfer(&transfer.asset, transfer.amount);

@@ -1,12 +1,13 @@
 //! Signed reads: account, orders, history (binance-usdm.md 5.1 to 5.5).
 
-use super::account::margin_asset;
+use super::account::{Leg, margin_asset};
 use super::auth::{Params, Refusal, refuse};
 use super::exchange::Exchange;
 use super::orders::Order;
 use super::requests::integer;
 use super::shapes::{self, text};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 impl Exchange {
     /// Answers a signed GET.
@@ -17,9 +18,9 @@ impl Exchange {
         }
         let of_symbol = |name: &str| symbol.is_none_or(|symbol| symbol == name);
         Ok(match line {
-            "GET /fapi/v3/account" => shapes::account(&self.ledger, &self.markets),
+            "GET /fapi/v3/account" => shapes::account(&self.ledger, &self.markets, &self.shown_legs()),
             "GET /fapi/v3/balance" => {
-                let account = shapes::account(&self.ledger, &self.markets);
+                let account = shapes::account(&self.ledger, &self.markets, &[]);
                 let rows = account
                     .get("assets")
                     .and_then(Value::as_array)
@@ -36,8 +37,7 @@ impl Exchange {
                     .collect()
             }
             "GET /fapi/v3/positionRisk" => self
-                .ledger
-                .held()
+                .shown_legs()
                 .iter()
                 .filter(|leg| of_symbol(&leg.0))
                 .map(|leg| shapes::position_risk(&self.ledger, &self.markets, leg))
@@ -146,6 +146,21 @@ impl Exchange {
                 });
             }
         })
+    }
+
+    /// Legs with a position or an open order: those have a row, the order's one with an amount of zero (5.3, 5.4).
+    fn shown_legs(&self) -> Vec<Leg> {
+        let open = self
+            .orders
+            .values()
+            .filter(|order| order.is_open() && !order.is_algo);
+        let legs: BTreeSet<Leg> = self
+            .ledger
+            .held()
+            .into_iter()
+            .chain(open.map(Order::leg))
+            .collect();
+        legs.into_iter().collect()
     }
 
     fn symbol_config(&self, of_symbol: &dyn Fn(&str) -> bool) -> Value {

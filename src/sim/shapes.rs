@@ -19,8 +19,8 @@ fn number(value: Decimal) -> Value {
     serde_json::from_str(&text(value)).unwrap_or(Value::Null)
 }
 
-/// `GET v3/account`.
-pub fn account(ledger: &Ledger, markets: &Markets) -> Value {
+/// `GET v3/account`, with a row for each of `legs`.
+pub fn account(ledger: &Ledger, markets: &Markets, legs: &[Leg]) -> Value {
     let assets: Vec<Value> = ledger
         .assets(markets)
         .iter()
@@ -36,7 +36,7 @@ pub fn account(ledger: &Ledger, markets: &Markets) -> Value {
             amount
         }
     };
-    let legs = |asset: &str, is_cross: bool, value: &dyn Fn(&Leg) -> Decimal| -> Decimal {
+    let own_sum = |asset: &str, is_cross: bool, value: &dyn Fn(&Leg) -> Decimal| -> Decimal {
         let held = ledger.held();
         let own = held.iter().filter(|leg| margin_asset(markets, &leg.0) == asset);
         let own =
@@ -45,7 +45,7 @@ pub fn account(ledger: &Ledger, markets: &Markets) -> Value {
     };
     let sum = |is_cross: bool, value: &dyn Fn(&Leg) -> Decimal| -> Decimal {
         counted()
-            .map(|asset| dollars(asset, legs(asset, is_cross, value)))
+            .map(|asset| dollars(asset, own_sum(asset, is_cross, value)))
             .sum()
     };
     let unrealised = sum(false, &|leg| ledger.unrealised(markets, leg));
@@ -53,7 +53,7 @@ pub fn account(ledger: &Ledger, markets: &Markets) -> Value {
     // Margins are needed, not owned: they count at the index.
     let needed = |value: &dyn Fn(&Leg) -> Decimal| -> Decimal {
         counted()
-            .map(|asset| legs(asset, false, value) * index(markets, asset))
+            .map(|asset| own_sum(asset, false, value) * index(markets, asset))
             .sum()
     };
     let maintenance = needed(&|leg| ledger.maintenance(markets, leg));
@@ -70,13 +70,12 @@ pub fn account(ledger: &Ledger, markets: &Markets) -> Value {
         .sum();
     let margin_balance: Decimal = counted()
         .map(|asset| {
-            let profit = legs(asset, false, &|leg| ledger.unrealised(markets, leg));
+            let profit = own_sum(asset, false, &|leg| ledger.unrealised(markets, leg));
             dollars(asset, balance(asset) + profit)
         })
         .sum();
     let available = (cross_wallets + cross_unrealised - initial).max(Decimal::ZERO);
-    let positions: Vec<Value> = ledger
-        .held()
+    let positions: Vec<Value> = legs
         .iter()
         .map(|leg| account_position(ledger, markets, leg))
         .collect();

@@ -147,6 +147,55 @@ fn a_leverage_bounds_the_position() {
 }
 
 #[test]
+fn margin_is_that_of_the_asset_or_of_the_whole_account() {
+    let world = |mode: &str, more: &str| {
+        client_of(&format!(
+            "name='t'\ndescription=''\nduration='1m'\n[[symbol]]\nname='BTCUSDT'\npath=[{{at='0s',price='60000'}}]\n[[symbol]]\nname='BTCUSDC'\npath=[{{at='0s',price='60000'}}]\n[account]\n{mode}\nwallet={{USDT='3000'}}\n{more}"
+        ))
+    };
+    let buy =
+        |symbol: &str, quantity: &str| format!("symbol={symbol}&side=BUY&type=MARKET&quantity={quantity}");
+    let post = "POST /fapi/v1/order";
+    for (mode, symbol, quantity, code) in [
+        ("", "BTCUSDC", "0.01", -2019),
+        ("multi_assets = true", "BTCUSDC", "0.01", 0),
+        ("", "BTCUSDT", "0.99", 0),
+        ("", "BTCUSDT", "1.01", -2019),
+        ("multi_assets = true", "BTCUSDC", "1.01", -2019),
+    ] {
+        table(&world(mode, ""), &[(post, &buy(symbol, quantity), code)]);
+    }
+    // An isolated position has its margin already; only what is left is needed for another.
+    let isolated = "[[account.position]]\nsymbol = 'BTCUSDT'\nquantity = '0.5'\nentry_price = '60000'\nisolated_wallet = '1500'\n";
+    table(
+        &world("", isolated),
+        &[
+            (post, &buy("BTCUSDT", "0.49"), 0),
+            (post, &buy("BTCUSDT", "0.51"), -2019),
+        ],
+    );
+}
+
+#[test]
+fn a_leg_with_an_order_and_no_position_has_a_row() {
+    let mut client = client_with("", "");
+    assert_eq!(
+        client.done("GET /fapi/v3/positionRisk", ""),
+        Value::Array(Vec::new())
+    );
+    client.order("side=BUY&type=LIMIT&quantity=0.1&price=59000&timeInForce=GTC");
+    let rows = client.done("GET /fapi/v3/positionRisk", "symbol=BTCUSDT");
+    assert_eq!(
+        [&rows[0]["positionAmt"], &rows[0]["liquidationPrice"]],
+        ["0", "0"]
+    );
+    assert_eq!(
+        client.done("GET /fapi/v3/account", "")["positions"][0]["positionAmt"],
+        "0"
+    );
+}
+
+#[test]
 fn or_11_a_human_changes_settings_as_far_as_the_venue_lets_him() {
     let more = "[[event]]\nat = '1s'\nkind = 'mode'\non = true\n[[event]]\nat = '2s'\nkind = 'leverage'\nsymbol = 'BTCUSDT'\nleverage = 5\n[[event]]\nat = '3s'\nkind = 'order'\nplace = { symbol = 'BTCUSDT', side = 'SELL', type = 'LIMIT', quantity = '0.1', price = '61000' }\n[[event]]\nat = '5s'\nkind = 'cancel'\nsymbol = 'BTCUSDT'\n";
     let mut client = client_with(LONG, more);
@@ -197,7 +246,7 @@ fn every_kind_of_event_has_the_effect_that_its_example_promises() {
                 .values()
                 .map(|held| held.leverage.to_string())
                 .collect(),
-            5 => btc.price.to_string(),
+            5 => btc.price.normalize().to_string(),
             6 | 8 => btc.levels(true).len().to_string(),
             9 | 11 => venue.is_overloaded.to_string(),
             12 | 14 => btc.rules.status.clone(),
