@@ -327,6 +327,38 @@ fn or_14_a_resting_reduction_fills_what_is_there_and_ends() {
 }
 
 #[test]
+fn or_14_of_two_resting_reductions_the_later_one_goes_first() {
+    let mut client = client();
+    for (name, price) in [("near", 61_000), ("far", 62_000)] {
+        client.order(&format!(
+            "side=SELL&type=LIMIT&quantity=0.25&price={price}&timeInForce=GTC&reduceOnly=true&newClientOrderId={name}"
+        ));
+    }
+    client.order("side=SELL&type=MARKET&quantity=0.3");
+    assert_eq!(client.state("far"), ("EXPIRED".into(), 4));
+    let left = client.done("GET /fapi/v1/openOrders", "symbol=BTCUSDT");
+    assert_eq!(
+        [&left[0]["clientOrderId"], &left[0]["origQty"]],
+        ["near", "0.2"],
+        "{left}"
+    );
+}
+
+#[test]
+fn an_order_with_an_end_ends_at_its_second() {
+    let mut client = client();
+    let end = client.now + 700_000;
+    client.order(&format!(
+        "side=BUY&type=LIMIT&quantity=0.1&price=59000&timeInForce=GTD&goodTillDate={}&newClientOrderId=gtd",
+        end + 999
+    ));
+    client.wait(699_900);
+    assert_eq!(client.state("gtd").0, "NEW");
+    client.wait(100);
+    assert_eq!(client.state("gtd").0, "EXPIRED");
+}
+
+#[test]
 fn a_batch_is_a_success_whose_elements_fail_one_by_one() {
     let mut client = client();
     let batch = |rows: &str| {
