@@ -3,7 +3,7 @@
 use super::market::Market;
 use super::scenario::AccountScript;
 use rust_decimal::Decimal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A leg: symbol and `BOTH`, `LONG` or `SHORT`.
 pub type Leg = (String, String);
@@ -45,6 +45,8 @@ pub struct Ledger {
     pub wallets: BTreeMap<String, Wallet>,
     /// Positions by leg; flat ones stay, with their settings.
     pub positions: BTreeMap<Leg, Holding>,
+    /// Collateral buffers of the script, by asset.
+    buffers: BTreeMap<String, Decimal>,
 }
 
 /// Margin of a bucket.
@@ -87,6 +89,7 @@ impl Ledger {
             multi_assets: script.multi_assets,
             wallets: BTreeMap::new(),
             positions: BTreeMap::new(),
+            buffers: script.buffer.clone(),
         };
         for (asset, balance) in &script.wallet {
             ledger.wallets.insert(
@@ -158,8 +161,8 @@ impl Ledger {
         held.map(|(leg, _)| leg.clone()).collect()
     }
 
-    /// Every bucket that holds positions. In multi-assets mode one, in dollars, stablecoins at 1 and others at their
-    /// market with a 10 % buffer.
+    /// Every bucket that holds positions: each isolated one, and the cross ones of each asset. In multi-assets mode one
+    /// for all, in dollars.
     pub fn buckets(&self, markets: &Markets) -> Vec<Bucket> {
         let mut buckets: Vec<Bucket> = Vec::new();
         for leg in self.held() {
@@ -176,35 +179,80 @@ impl Ledger {
                 });
                 continue;
             }
+            let dollars = if self.multi_assets {
+                maintenance * index(markets, &asset)
+            } else {
+                maintenance
+            };
             let shared = buckets
                 .iter_mut()
                 .find(|bucket| !bucket.is_isolated && (self.multi_assets || bucket.asset == asset));
             match shared {
                 Some(bucket) => {
                     bucket.legs.push(leg);
-                    bucket.maintenance += maintenance;
-                    bucket.balance += profit;
+                    bucket.maintenance += dollars;
                 }
                 None => {
-                    let wallet = if self.multi_assets {
-                        self.wallets
-                            .keys()
-                            .map(|a| self.cross_wallet(markets, a) * bid(markets, a))
+                    let balance = if self.multi_assets {
+                        let assets = self.assets(markets).into_iter();
+                        assets
+                            .map(|asset| self.value(markets, &asset, self.cross_balance(markets, &asset)))
                             .sum()
                     } else {
-                        self.cross_wallet(markets, &asset)
+                        self.cross_balance(markets, &asset)
                     };
                     buckets.push(Bucket {
                         legs: vec![leg],
                         asset,
                         is_isolated: false,
-                        maintenance,
-                        balance: wallet + profit,
+                        maintenance: dollars,
+                        balance,
                     });
                 }
             }
         }
         buckets
+    }
+
+    /// Assets in which there is a wallet or a position.
+    pub fn assets(&self, markets: &Markets) -> BTreeSet<String> {
+        let held = self.held();
+        let of_positions = held.iter().map(|leg| margin_asset(markets, &leg.0).to_owned());
+        self.wallets.keys().cloned().chain(of_positions).collect()
+    }
+
+    /// Cross wallet and unrealised profit of the cross positions of one asset, in that asset.
+    pub fn cross_balance(&self, markets: &Markets, asset: &str) -> Decimal {
+        let profit: Decimal = self
+            .held()
+            .iter()
+            .filter(|leg| margin_asset(markets, &leg.0) == asset)
+            .filter(|leg| self.multi_assets || self.positions.get(*leg).is_some_and(|h| h.isolated.is_none()))
+            .map(|leg| self.unrealised(markets, leg))
+            .sum();
+        self.cross_wallet(markets, asset) + profit
+    }
+
+    /// What an amount of an asset counts for in dollars: what is there at the bid, what is owed at the ask (9.2; the
+    /// page calls the rule by sign unsure).
+    pub fn value(&self, markets: &Markets, asset: &str, amount: Decimal) -> Decimal {
+        let (index, buffer) = (index(markets, asset), self.buffer(asset));
+        let rate = if amount.is_sign_negative() {
+            index * (Decimal::ONE + buffer)
+        } else {
+            index * (Decimal::ONE - buffer)
+        };
+        amount * rate
+    }
+
+    /// The collateral buffer of an asset, on both sides of its index.
+    pub fn buffer(&self, asset: &str) -> Decimal {
+        let usual = if is_stable(asset) {
+            Decimal::ZERO
+        } else {
+            Decimal::new(1, 1)
+        };
+        self.buffers.get(asset).copied().unwrap_or(usual)
     }
 
     /// Wallets and unrealised profit together, other assets at their index.
@@ -252,6 +300,9 @@ impl Ledger {
                 holding.entry = Decimal::ZERO;
             } else if after.is_sign_negative() != before.is_sign_negative() {
                 holding.entry = price;
+                if let Some(wallet) = &mut holding.isolated {
+                    *wallet = after.abs() * price / Decimal::from(holding.leverage.max(1));
+                }
             }
         } else {
             let cost = holding.entry * before.abs() + price * signed.abs();
@@ -337,25 +388,19 @@ pub fn margin_asset<'a>(markets: &'a Markets, symbol: &str) -> &'a str {
         .map_or("USDT", |market| market.rules.margin_asset.as_str())
 }
 
+fn is_stable(asset: &str) -> bool {
+    matches!(asset, "USDT" | "USDC" | "FDUSD")
+}
+
 /// Index price of an asset in dollars: stablecoins at 1, others at the market of that name, else 0.
 pub fn index(markets: &Markets, asset: &str) -> Decimal {
-    if matches!(asset, "USDT" | "USDC" | "FDUSD") {
+    if is_stable(asset) {
         return Decimal::ONE;
     }
     markets
         .values()
         .find(|market| market.rules.base == asset)
         .map_or(Decimal::ZERO, |market| market.price)
-}
-
-/// What an asset counts for as collateral: the index less a buffer of 10 % for anything but stablecoins.
-pub fn bid(markets: &Markets, asset: &str) -> Decimal {
-    let index = index(markets, asset);
-    if index == Decimal::ONE {
-        index
-    } else {
-        index * Decimal::new(9, 1)
-    }
 }
 
 #[cfg(test)]

@@ -65,9 +65,15 @@ impl Exchange {
             "t": fill.map_or(0, |fill| fill.trade), "b": "0", "a": "0",
             "m": fill.is_some_and(|fill| fill.is_maker), "R": order.reduce_only, "wt": "CONTRACT_PRICE",
             "ot": order.kind, "ps": order.position_side, "cp": false, "pP": false, "si": 0, "ss": 0,
-            "rp": text(fill.map_or(zero, |fill| fill.realised)), "V": "EXPIRE_MAKER", "pm": "NONE", "gtd": 0,
+            "rp": text(fill.map_or(zero, |fill| fill.realised)), "V": order.self_trade(), "pm": order.price_match(),
+            "gtd": order.good_till,
             "er": order.expiry.to_string(),
         });
+        if let (false, "AMENDMENT", Value::Object(fields)) =
+            (order.modify_id.is_empty(), execution, &mut inner)
+        {
+            fields.insert("M".into(), json!(order.modify_id));
+        }
         if let (Some(fill), Value::Object(fields)) = (fill, &mut inner) {
             fields.insert("N".into(), json!(margin_asset(&self.markets, &order.symbol)));
             fields.insert("n".into(), json!(text(fill.fee)));
@@ -87,6 +93,17 @@ impl Exchange {
 
     /// `ACCOUNT_UPDATE` with only what changed.
     pub(super) fn push_account(&mut self, reason: &str, assets: &[(String, Decimal)], legs: &[Leg]) {
+        self.push_account_for(reason, None, assets, legs);
+    }
+
+    /// The same, with the contract that a funding payment is for (`S`, since 2026-08-07).
+    pub(super) fn push_account_for(
+        &mut self,
+        reason: &str,
+        symbol: Option<&str>,
+        assets: &[(String, Decimal)],
+        legs: &[Leg],
+    ) {
         let balances: Vec<Value> = assets
             .iter()
             .map(|(asset, change)| {
@@ -112,7 +129,11 @@ impl Exchange {
                 })
             })
             .collect();
-        let body = json!({ "T": self.now, "a": { "m": reason, "B": balances, "P": positions } });
+        let mut inner = json!({ "m": reason, "B": balances, "P": positions });
+        if let (Some(symbol), Value::Object(fields)) = (symbol, &mut inner) {
+            fields.insert("S".into(), json!(symbol));
+        }
+        let body = json!({ "T": self.now, "a": inner });
         self.push("ACCOUNT_UPDATE", body);
     }
 
@@ -122,9 +143,9 @@ impl Exchange {
             "caid": order.client_id, "aid": order.id, "at": "CONDITIONAL", "o": order.kind, "s": order.symbol,
             "S": order.side, "ps": order.position_side, "f": order.tif, "q": text(order.quantity),
             "X": order.status, "ai": order.child.map_or(String::new(), |id| id.to_string()),
-            "tp": text(order.trigger), "p": text(order.price), "V": "EXPIRE_MAKER", "wt": order.working_type,
-            "pm": "NONE", "cp": order.close_position, "pP": false, "R": order.reduce_only, "tt": 0, "gtd": 0,
-            "ia": false,
+            "tp": text(order.trigger), "p": text(order.price), "V": order.self_trade(), "wt": order.working_type,
+            "pm": order.price_match(), "cp": order.close_position, "pP": false, "R": order.reduce_only,
+            "tt": order.due, "gtd": order.good_till, "ia": order.trails() && !order.best.is_zero(),
         });
         if let (Some(why), Value::Object(fields)) = (failure, &mut inner) {
             fields.insert("rm".into(), json!(why));

@@ -1,5 +1,6 @@
 //! The exchange as a whole: the script's time, the actors, margin calls and liquidation.
 
+use super::Outgoing;
 use super::account::{Ledger, Leg, Markets, margin_asset};
 use super::events::Fill;
 use super::faults::Faults;
@@ -9,22 +10,14 @@ use super::mischief::Past;
 use super::orders::Order;
 use super::report::Report;
 use super::scenario::{Placement, Scenario};
-use super::shapes::mark_price;
-use super::{Outgoing, Target};
-use rust_decimal::{Decimal, dec};
-use serde_json::{Value, json};
+use rust_decimal::Decimal;
+use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The script moves in steps of this many ms.
-const STEP_MS: i64 = 100;
-/// Mark prices are pushed this often.
-const MARKS_EVERY_MS: i64 = 1_000;
+pub(super) const STEP_MS: i64 = 100;
 /// A listenKey lives this long after creation or extension (3.1).
 pub(super) const KEY_LIFE_MS: i64 = 60 * 60 * 1_000;
-/// A bucket is called again after this.
-const CALL_AGAIN_MS: i64 = 60_000;
-/// Liquidation fee on what is closed (exchangeInfo `liquidationFee`).
-const LIQUIDATION_FEE: Decimal = dec!(0.0125);
 /// Steps that one call may catch up, so that a long sleep ends.
 const STEPS_MAX: i64 = 1_000_000;
 
@@ -49,7 +42,8 @@ pub struct Exchange {
     /// What its own clock says: the same, unless a fault sets it.
     pub(super) now: i64,
     next_step: i64,
-    last_marks: i64,
+    pub(super) last_marks: i64,
+    pub(super) mark_count: i64,
     pub(super) markets: Markets,
     pub(super) ledger: Ledger,
     pub(super) orders: BTreeMap<i64, Order>,
@@ -72,9 +66,11 @@ pub struct Exchange {
     pub(super) late_count: u64,
     /// The account as it was, for readings that lag; empty without such a fault.
     pub(super) past: VecDeque<Past>,
-    called: BTreeMap<String, i64>,
+    pub(super) called: BTreeMap<String, i64>,
     bot_count: u64,
-    done: usize,
+    pub(super) human_count: u64,
+    /// Whether the venue refuses all but exempt orders with -1008.
+    pub(super) is_overloaded: bool,
 }
 
 impl Exchange {
@@ -91,6 +87,7 @@ impl Exchange {
             now: start_ms,
             next_step: start_ms + STEP_MS,
             last_marks: 0,
+            mark_count: 0,
             markets,
             ledger: Ledger::new(&scenario.account, start_ms),
             orders: BTreeMap::new(),
@@ -115,7 +112,8 @@ impl Exchange {
             past: VecDeque::new(),
             called: BTreeMap::new(),
             bot_count: 0,
-            done: 0,
+            human_count: 0,
+            is_overloaded: false,
             scenario,
         };
         for leg in exchange.ledger.held() {
@@ -211,7 +209,7 @@ impl Exchange {
 
     fn step(&mut self) {
         let at = self.at();
-        self.happen();
+        self.go_wrong();
         if let Some((key, until)) = self.listen.clone()
             && self.now >= until
         {
@@ -221,6 +219,7 @@ impl Exchange {
             self.listen = None;
         }
         let deserted = self.is_deserted();
+        self.happen(at);
         for market in self.markets.values_mut() {
             market.move_to(at);
             market.deserted = deserted;
@@ -229,35 +228,13 @@ impl Exchange {
         self.actors(at);
         self.count_down();
         self.margins();
-        if self.real - self.last_marks >= MARKS_EVERY_MS {
-            self.last_marks = self.real;
-            self.push_marks();
-        }
-    }
-
-    fn push_marks(&mut self) {
-        let mut all = Vec::new();
-        for (symbol, market) in &self.markets {
-            let body = mark_price(symbol, market.price, self.now);
-            let lower = symbol.to_lowercase();
-            for stream in [format!("{lower}@markPrice@1s"), format!("{lower}@markPrice")] {
-                self.outgoing.push(Outgoing {
-                    target: Target::Market { stream },
-                    text: body.to_string(),
-                });
-            }
-            all.push(body);
-        }
-        let stream = "!markPrice@arr@1s".to_owned();
-        self.outgoing.push(Outgoing {
-            target: Target::Market { stream },
-            text: Value::Array(all).to_string(),
-        });
+        self.push_market();
     }
 
     /// Bot, transfers and funding that fall into this step.
     fn actors(&mut self, at: i64) {
-        let due = |when: i64| when <= at && when > at - STEP_MS;
+        // What is due at the start falls into the first step.
+        let due = |when: i64| (at - STEP_MS + 1..=at).contains(&when.max(1));
         for transfer in self.scenario.transfer.clone() {
             if due(transfer.at.0) {
                 self.transfer(&transfer.asset, transfer.amount);
@@ -294,15 +271,20 @@ impl Exchange {
     }
 
     fn bot_places(&mut self, placement: &Placement) {
+        self.bot_count += 1;
+        self.actor_places(placement, "bot", format!("bot-{}", self.bot_count));
+    }
+
+    /// An order of an actor of the script.
+    pub(super) fn actor_places(&mut self, placement: &Placement, who: &str, client_id: String) {
         let Some(market) = self.markets.get(&placement.symbol) else {
             return;
         };
         let offset = placement.offset_bps.map(|bps| market.offset(bps));
         let price = placement.price.or(offset).unwrap_or_default();
-        self.bot_count += 1;
         let is_algo = placement.r#type.starts_with("STOP") || placement.r#type.starts_with("TAKE_PROFIT");
         let order = Order {
-            client_id: format!("bot-{}", self.bot_count),
+            client_id,
             symbol: placement.symbol.clone(),
             side: placement.side.clone(),
             position_side: placement.position_side.clone(),
@@ -318,17 +300,19 @@ impl Exchange {
             reduce_only: placement.reduce_only,
             close_position: placement.close_position,
             working_type: "MARK_PRICE".into(),
-            who: "bot".into(),
+            who: who.into(),
             ..Order::default()
         };
-        let placed = if is_algo {
-            self.place_algo(order)
-        } else {
-            self.place(order)
-        };
+        let placed = self.check_load(&order).and_then(|()| {
+            if is_algo {
+                self.place_algo(order)
+            } else {
+                self.place(order)
+            }
+        });
         if let Err(refusal) = placed {
             tracing::debug!(
-                "the scripted bot was refused: {} {}",
+                "the scripted {who} was refused: {} {}",
                 refusal.code,
                 refusal.message
             );
@@ -369,11 +353,16 @@ impl Exchange {
             self.ledger.credit(&asset, paid, self.now);
             self.earn("FUNDING_FEE", &asset, paid, symbol);
             let legs = if isolated.is_some() { vec![leg] } else { Vec::new() };
-            self.push_account("FUNDING_FEE", &[(asset.clone(), Decimal::ZERO)], &legs);
+            self.push_account_for(
+                "FUNDING_FEE",
+                Some(symbol),
+                &[(asset.clone(), Decimal::ZERO)],
+                &legs,
+            );
         }
     }
 
-    fn earn(&mut self, kind: &'static str, asset: &str, amount: Decimal, symbol: &str) {
+    pub(super) fn earn(&mut self, kind: &'static str, asset: &str, amount: Decimal, symbol: &str) {
         let id = i64::try_from(self.income.len()).unwrap_or(0) + 1;
         let (asset, symbol) = (asset.to_owned(), symbol.to_owned());
         self.income.push(Income {
@@ -404,98 +393,15 @@ impl Exchange {
         let open: Vec<i64> = self
             .orders
             .values()
-            .filter(|order| order.is_open() && order.is_algo == is_algo && order.symbol == symbol)
+            // What is triggering is past cancelling (-4117).
+            .filter(|order| order.is_open() && order.status != "TRIGGERING")
+            .filter(|order| order.is_algo == is_algo && order.symbol == symbol)
             .map(|order| order.id)
             .collect();
         let done = self.cancels_done(open.len());
         for id in open.into_iter().take(done) {
             self.cancel(id);
         }
-    }
-
-    /// Margin calls and liquidation.
-    fn margins(&mut self) {
-        for bucket in self.ledger.buckets(&self.markets) {
-            let ratio = bucket.ratio();
-            if ratio.is_none_or(|ratio| ratio >= Decimal::ONE) {
-                self.liquidate(&bucket.legs, &bucket.asset);
-                continue;
-            }
-            let name = if bucket.is_isolated {
-                bucket.legs.first().map_or(String::new(), super::report::leg_name)
-            } else {
-                bucket.asset.clone()
-            };
-            let is_called = ratio.is_some_and(|ratio| ratio >= self.scenario.margin_call_at);
-            let again = self
-                .called
-                .get(&name)
-                .is_none_or(|at| self.now - at >= CALL_AGAIN_MS);
-            if is_called && again {
-                self.called.insert(name, self.now);
-                self.report.margin_calls += 1;
-                self.push_margin_call(&bucket.legs, bucket.is_isolated, &bucket.asset);
-            }
-        }
-    }
-
-    /// All open orders go, then the bucket is closed by orders that the user never sent (9.4).
-    fn liquidate(&mut self, legs: &[Leg], asset: &str) {
-        self.report.liquidations += 1;
-        let open: Vec<i64> = self
-            .orders
-            .values()
-            .filter(|o| o.is_open())
-            .map(|o| o.id)
-            .collect();
-        for id in open {
-            self.end_order(id, "EXPIRED", "EXPIRED", 5);
-        }
-        self.liquidating = true;
-        for leg in legs {
-            let held = self.ledger.amount(leg);
-            let Some(price) = self.markets.get(&leg.0).map(|market| market.price) else {
-                continue;
-            };
-            self.next_order += 1;
-            let order = Order {
-                id: self.next_order,
-                client_id: format!("autoclose-{}", self.now),
-                symbol: leg.0.clone(),
-                side: if held > Decimal::ZERO { "SELL" } else { "BUY" }.into(),
-                position_side: leg.1.clone(),
-                kind: "LIQUIDATION".into(),
-                tif: "IOC".into(),
-                quantity: held.abs(),
-                price,
-                status: "NEW".into(),
-                working_type: "CONTRACT_PRICE".into(),
-                who: "venue".into(),
-                time: self.now,
-                updated: self.now,
-                ..Order::default()
-            };
-            let id = order.id;
-            self.push_order(&order, "NEW", None);
-            self.orders.insert(id, order);
-            self.fill(id, held.abs(), price, false);
-            let fee = held.abs() * price * LIQUIDATION_FEE;
-            self.ledger.credit(asset, -fee, self.now);
-            self.earn("INSURANCE_CLEAR", asset, -fee, &leg.0);
-            self.push_account("INSURANCE_CLEAR", &[(asset.to_owned(), Decimal::ZERO)], &[]);
-        }
-        self.next_order += 1;
-        let balance = self
-            .ledger
-            .wallets
-            .get(asset)
-            .map_or(Decimal::ZERO, |wallet| wallet.balance);
-        if balance < Decimal::ZERO && self.ledger.held().is_empty() {
-            self.ledger.credit(asset, -balance, self.now);
-            self.push_account("INSURANCE_CLEAR", &[(asset.to_owned(), Decimal::ZERO)], &[]);
-        }
-        self.liquidating = false;
-        self.done += 1;
     }
 }
 

@@ -16,7 +16,8 @@ pub struct Limits {
     used: u32,
     over: u32,
     banned_until: i64,
-    orders: VecDeque<i64>,
+    /// When, and how many orders of the ten seconds and of the minute.
+    orders: VecDeque<(i64, usize, usize)>,
 }
 
 impl Limits {
@@ -59,28 +60,48 @@ impl Limits {
         }
     }
 
-    /// Counts an order.
-    pub fn order(&mut self, now: i64) -> Result<(), Refusal> {
-        while self.orders.front().is_some_and(|at| now - at >= 60_000) {
+    /// Counts a request that places: a single order is one of both windows, a batch five of the ten seconds and one of
+    /// the minute (5.1).
+    pub fn order(&mut self, now: i64, ten: usize, minute: usize) -> Result<(), Refusal> {
+        while self.orders.front().is_some_and(|(at, ..)| now - at >= 60_000) {
             self.orders.pop_front();
         }
-        let (ten, minute) = self.order_counts(now);
-        if ten >= ORDERS_10S_MAX || minute >= ORDERS_1M_MAX {
-            let message = "Too many new orders; current limit is 300 orders per TEN_SECONDS.".into();
-            return Err(Refusal {
-                status: 400,
-                code: -1015,
-                message,
-            });
-        }
-        self.orders.push_back(now);
-        Ok(())
+        let (used_ten, used_minute) = self.order_counts(now);
+        let (limit, span) = match (
+            used_ten + ten > ORDERS_10S_MAX,
+            used_minute + minute > ORDERS_1M_MAX,
+        ) {
+            (true, _) => (ORDERS_10S_MAX, "TEN_SECONDS"),
+            (_, true) => (ORDERS_1M_MAX, "MINUTE"),
+            _ => {
+                self.orders.push_back((now, ten, minute));
+                return Ok(());
+            }
+        };
+        Err(Refusal {
+            status: 400,
+            code: -1015,
+            message: format!("Too many new orders; current limit is {limit} orders per {span}."),
+        })
     }
 
     /// Orders in the last ten seconds and in the last minute.
     pub fn order_counts(&self, now: i64) -> (usize, usize) {
-        let within = |span: i64| self.orders.iter().filter(|at| now - **at < span).count();
-        (within(10_000), within(60_000))
+        let ten = self.orders.iter().filter(|(at, ..)| now - at < 10_000);
+        let minute = self.orders.iter().filter(|(at, ..)| now - at < 60_000);
+        (ten.map(|row| row.1).sum(), minute.map(|row| row.2).sum())
+    }
+
+    /// A neighbour takes from the same pools. It heeds a 429, so it takes what is left and no ban comes of it.
+    pub fn neighbour(&mut self, now: i64, weight: u32, orders: usize) {
+        let minute = now.div_euclid(60_000);
+        if minute != self.minute {
+            (self.minute, self.used, self.over) = (minute, 0, 0);
+        }
+        self.used = self.used.max(self.used.saturating_add(weight).min(WEIGHT_MAX));
+        for _ in 0..orders {
+            let _ = self.order(now, 1, 1);
+        }
     }
 
     /// Weight used in the present minute.
@@ -114,8 +135,13 @@ mod tests {
     #[test]
     fn li_03_orders_are_counted_in_two_windows() {
         let mut limits = Limits::default();
-        assert!((0..300).all(|_| limits.order(1_000).is_ok()));
-        assert_eq!(limits.order(1_000).unwrap_err().code, -1015);
-        assert!(limits.order(11_001).is_ok());
+        assert!((0..300).all(|_| limits.order(1_000, 1, 1).is_ok()));
+        assert_eq!(limits.order(1_000, 1, 1).unwrap_err().code, -1015);
+        assert!(limits.order(11_001, 1, 1).is_ok());
+        // A batch is five of the ten seconds and one of the minute.
+        let mut limits = Limits::default();
+        assert!((0..60).all(|_| limits.order(1_000, 5, 1).is_ok()));
+        assert_eq!(limits.order_counts(1_000), (300, 60));
+        assert_eq!(limits.order(1_000, 1, 1).unwrap_err().code, -1015);
     }
 }

@@ -16,6 +16,10 @@ pub struct Market {
     level_bps: u32,
     levels: u32,
     random: u64,
+    /// What jumps have made of the path, as a factor.
+    gap: Decimal,
+    /// Whether nobody quotes.
+    pub is_empty: bool,
     /// The present price; mark, index and last are the same.
     pub price: Decimal,
     /// Whether nobody is in the book: a fault.
@@ -35,10 +39,11 @@ impl Market {
             level_bps: script.level_bps.max(1),
             levels: script.levels.min(1_000),
             random: seed
-                ^ script
-                    .name
-                    .bytes()
-                    .fold(7, |hash, byte| hash * 31 + u64::from(byte)),
+                ^ script.name.bytes().fold(7_u64, |hash, byte| {
+                    hash.wrapping_mul(31).wrapping_add(u64::from(byte))
+                }),
+            gap: Decimal::ONE,
+            is_empty: false,
             price: Decimal::ONE,
             deserted: false,
         };
@@ -66,7 +71,12 @@ impl Market {
             let bps = (self.next_random() % range.unsigned_abs()) as i64 - i64::from(self.noise_bps);
             price += price * Decimal::new(bps, 4);
         }
-        self.price = self.rules.to_tick(price).max(self.rules.tick);
+        self.price = self.rules.to_tick(price * self.gap).max(self.rules.tick);
+    }
+
+    /// The price jumps by hundredths of a percent, and the rest of the path with it.
+    pub fn jump(&mut self, bps: i64) {
+        self.gap *= Decimal::ONE + Decimal::new(bps, 4);
     }
 
     /// A price away from the present one, in hundredths of a percent, on the tick.
@@ -77,7 +87,11 @@ impl Market {
     /// What a taker finds: prices from the best away, with the quantity at each.
     pub fn levels(&self, buys: bool) -> Vec<(Decimal, Decimal)> {
         let sign = if buys { 1 } else { -1 };
-        let levels = if self.deserted { 0 } else { self.levels };
+        let levels = if self.is_empty || self.deserted {
+            0
+        } else {
+            self.levels
+        };
         (0..levels)
             .map(|level| {
                 let bps = i64::from(self.spread_bps) + i64::from(self.level_bps) * i64::from(level);

@@ -1,7 +1,7 @@
-//! The matching engine: placing, filling, cancelling. It checks the guard's promise at every fill.
+//! The matching engine: filling, trimming, ending. It checks the guard's promise at every fill.
 
 use super::account::{Leg, margin_asset};
-use super::auth::{Refusal, refuse};
+use super::admission::GUARD;
 use super::events::Fill;
 use super::exchange::Exchange;
 use super::orders::Order;
@@ -10,13 +10,12 @@ use rust_decimal::Decimal;
 use rust_decimal::dec;
 
 /// Taker fee (VIP 0).
-const TAKER: Decimal = dec!(0.0005);
+pub(super) const TAKER: Decimal = dec!(0.0005);
 /// Maker fee (VIP 0).
 const MAKER: Decimal = dec!(0.0002);
-/// Regular orders of a symbol.
-const OPEN_MAX: usize = 200;
-/// Prefix of every order that a guard gives.
-const GUARD: &str = "bs-";
+
+/// What a taker finds: price, quantity, and whose it is when it is the account's own.
+pub(super) type Offer = (Decimal, Decimal, Option<i64>);
 
 impl Exchange {
     /// Signed amount of a leg.
@@ -24,250 +23,93 @@ impl Exchange {
         self.ledger.amount(leg)
     }
 
-    /// Open reduce-only orders of the regular store that close the same leg from the same side.
-    fn resting_closers(&self, order: &Order) -> Vec<i64> {
-        let closes = |other: &&Order| {
-            other.is_open()
-                && !other.is_algo
-                && other.leg() == order.leg()
-                && other.side == order.side
-                && other.only_reduces()
-                && other.id != order.id
-        };
-        self.orders
-            .values()
-            .filter(closes)
-            .map(|other| other.id)
-            .collect()
-    }
-
-    /// Accepts or refuses an order for the regular store, and lets it take what it finds.
-    ///
-    /// # Errors
-    ///
-    /// The venue's refusal, by the rules of binance-usdm.md 5.2 and section 6.
-    pub(super) fn place(&mut self, mut order: Order) -> Result<i64, Refusal> {
-        self.mistreat(&mut order)?;
+    /// What an order finds within its price, best first, own orders before others of the same price.
+    pub(super) fn offers(&self, order: &Order) -> Vec<Offer> {
         let Some(market) = self.markets.get(&order.symbol) else {
-            return refuse(-1121, "Invalid symbol.");
+            return Vec::new();
         };
-        if self.liquidating {
-            return refuse(-2023, "User in liquidation mode now.");
-        }
-        let duplicate = |other: &&Order| other.is_open() && other.client_id == order.client_id;
-        if self.orders.values().any(|other| duplicate(&other)) {
-            return refuse(-4116, "ClientOrderId is duplicated.");
-        }
-        let rules = &market.rules;
-        let is_market = order.kind == "MARKET";
-        let max = if is_market {
-            rules.market_max
-        } else {
-            rules.limit_max
-        };
-        check_quantity(order.quantity, rules.step, max)?;
-        if !is_market {
-            check_price(order.price, rules.tick)?;
-            if order.buys() && order.price > market.price * rules.band_up {
-                return refuse(-4016, "Limit price can't be higher than the band.");
-            }
-            if !order.buys() && order.price < market.price * rules.band_down {
-                return refuse(-4024, "Limit price can't be lower than the band.");
-            }
-        }
-        self.check_side(&order)?;
-        let price = if is_market { market.price } else { order.price };
-        let notional = price * order.quantity;
-        // Reduce-only orders are exempt (text of -4164). Whether the closing side of a hedge leg is exempt too is an
-        // open question of section 13; here it is, as -1008's exemption treats both alike.
-        if notional < rules.min_notional && !order.only_reduces() {
-            return refuse(
-                -4164,
-                "Order's notional must be no smaller than the minimum (unless you choose reduce only).",
-            );
-        }
-        self.check_reduction(&mut order)?;
-        if !order.only_reduces() {
-            self.check_margin(&order, notional)?;
-        }
-        let open = self
-            .orders
-            .values()
-            .filter(|o| o.is_open() && !o.is_algo && o.symbol == order.symbol)
-            .count();
-        if !is_market && open >= OPEN_MAX {
-            return refuse(-2025, "Reach max open order limit.");
-        }
-        if is_market
-            && self
-                .markets
-                .get(&order.symbol)
-                .is_none_or(|m| m.levels(order.buys()).is_empty())
-        {
-            return refuse(
-                -4131,
-                "The counterparty's best price does not meet the PERCENT_PRICE filter limit.",
-            );
-        }
-        self.check_promise(&order);
-        order.id = self.next_order;
-        self.next_order += 1;
-        order.status = "NEW".into();
-        (order.time, order.updated) = (self.now, self.now);
-        let id = order.id;
-        self.orders.insert(id, order.clone());
-        self.push_order(&order, "NEW", None);
-        self.take(id);
-        Ok(id)
-    }
-
-    pub(super) fn check_side(&self, order: &Order) -> Result<(), Refusal> {
-        let sided = order.position_side != "BOTH";
-        if sided != self.ledger.hedge {
-            return refuse(-4061, "Order's position side does not match user's setting.");
-        }
-        if sided && order.reduce_only {
-            return refuse(-1106, "Parameter 'reduceonly' sent when not required.");
-        }
-        Ok(())
-    }
-
-    /// Reduce-only and hedge closes: something must be there, on the right side, and not already promised away (6.2, 6.5).
-    fn check_reduction(&mut self, order: &mut Order) -> Result<(), Refusal> {
-        if !order.only_reduces() {
-            return Ok(());
-        }
-        let held = self.held(&order.leg());
-        let closes = if order.buys() {
-            held < Decimal::ZERO
-        } else {
-            held > Decimal::ZERO
-        };
-        if !closes {
-            return refuse(-2022, "ReduceOnly Order is rejected.");
-        }
-        if order.position_side != "BOTH" && order.quantity > held.abs() {
-            return refuse(-2022, "ReduceOnly Order is rejected.");
-        }
-        let resting = self.resting_closers(order);
-        let promised: Decimal = resting
-            .iter()
-            .filter_map(|id| self.orders.get(id))
-            .map(Order::remaining)
-            .sum();
-        if order.kind == "MARKET" {
-            if promised >= held.abs() && self.scenario.reduce_only_conflicts {
-                return refuse(
-                    -4118,
-                    "ReduceOnly order is rejected: cancel existing orders and resubmit.",
-                );
-            }
-            // A market order of higher priority knocks resting ones out, newest first, until all fit (er=4).
-            let mut room = held.abs() - order.quantity.min(held.abs());
-            for id in resting {
-                let rest = self.orders.get(&id).map_or(Decimal::ZERO, Order::remaining);
-                if rest <= room {
-                    room -= rest;
-                } else {
-                    self.end_order(id, "EXPIRED", "EXPIRED", 4);
-                }
-            }
-        } else {
-            if promised >= held.abs() {
-                return refuse(-2022, "ReduceOnly Order is rejected.");
-            }
-            order.quantity = order.quantity.min(held.abs() - promised);
-        }
-        Ok(())
-    }
-
-    fn check_margin(&self, order: &Order, notional: Decimal) -> Result<(), Refusal> {
-        let asset = margin_asset(&self.markets, &order.symbol);
-        let leverage = self
-            .ledger
-            .positions
-            .get(&order.leg())
-            .map_or(20, |holding| holding.leverage.max(1));
-        let held = self.ledger.held();
-        let own = held
-            .iter()
-            .filter(|leg| margin_asset(&self.markets, &leg.0) == asset);
-        let used: Decimal = own
-            .map(|leg| self.ledger.initial(&self.markets, leg) - self.ledger.unrealised(&self.markets, leg))
-            .sum();
-        let open: Decimal = self
-            .orders
-            .values()
-            .filter(|other| other.is_open() && !other.is_algo && !other.only_reduces())
-            .map(|other| other.remaining() * other.price / Decimal::from(leverage))
-            .sum();
-        let wallet = self.ledger.cross_wallet(&self.markets, asset);
-        // An order against a one-way position frees margin first.
-        let amount = self.held(&order.leg());
-        let against = order.position_side == "BOTH"
-            && if order.buys() {
-                amount < Decimal::ZERO
-            } else {
-                amount > Decimal::ZERO
-            };
-        if !against && notional / Decimal::from(leverage) > wallet - used - open {
-            return refuse(-2019, "Margin is insufficient.");
-        }
-        Ok(())
-    }
-
-    /// The first half of the promise: what a guard sends must not be able to open anything.
-    pub(super) fn check_promise(&mut self, order: &Order) {
-        if order.client_id.starts_with(GUARD) && !order.only_reduces() && !order.flag_ignored {
-            self.violation(format!(
-                "order {} could open a position: {} {} {} without reduce-only",
-                order.client_id, order.side, order.quantity, order.symbol
-            ));
-        }
-    }
-
-    /// Lets a fresh order take from the book; what cannot rest expires.
-    fn take(&mut self, id: i64) {
-        let Some(order) = self.orders.get(&id).cloned() else {
-            return;
-        };
-        let Some(market) = self.markets.get(&order.symbol) else {
-            return;
-        };
-        let is_market = order.kind == "MARKET";
         let bound = market.price * market.rules.market_bound;
-        let reaches = |price: Decimal| match (is_market, order.buys()) {
+        let reaches = |price: Decimal| match (order.kind == "MARKET", order.buys()) {
             (true, _) => (price - market.price).abs() <= bound,
             (false, true) => price <= order.price,
             (false, false) => price >= order.price,
         };
-        let levels: Vec<(Decimal, Decimal)> = market
-            .levels(order.buys())
-            .into_iter()
-            .take_while(|(price, _)| reaches(*price))
-            .collect();
-        if !levels.is_empty() && order.tif == "GTX" {
-            return self.end_order(id, "EXPIRED", "EXPIRED", 0);
-        }
-        let available: Decimal = levels.iter().map(|(_, quantity)| *quantity).sum();
-        if order.tif == "FOK" && available < order.quantity {
-            return self.end_order(id, "EXPIRED", "EXPIRED", 0);
-        }
-        for (price, quantity) in levels {
+        let own = self
+            .orders
+            .values()
+            .filter(|other| other.is_open() && !other.is_algo && other.id != order.id)
+            .filter(|other| other.symbol == order.symbol && other.side != order.side)
+            .map(|other| (other.price, other.remaining(), Some(other.id)));
+        let book = market.levels(order.buys()).into_iter();
+        let book = book.map(|(price, quantity)| (price, quantity, None));
+        let mut offers: Vec<Offer> = own.chain(book).filter(|offer| reaches(offer.0)).collect();
+        offers.sort_by(|a, b| {
+            if order.buys() {
+                a.0.cmp(&b.0)
+            } else {
+                b.0.cmp(&a.0)
+            }
+        });
+        offers
+    }
+
+    /// Lets an order take from the book; what cannot rest expires.
+    pub(super) fn take(&mut self, id: i64) {
+        let Some(order) = self.orders.get(&id).cloned() else {
+            return;
+        };
+        let is_ioc = matches!(order.tif.as_str(), "IOC" | "FOK");
+        for (price, quantity, own) in self.offers(&order) {
             let rest = self.orders.get(&id).map_or(Decimal::ZERO, Order::remaining);
-            let quantity = self.reducible(id, quantity.min(rest));
-            if quantity <= Decimal::ZERO {
+            let rest = self.reducible(id, rest);
+            if rest <= Decimal::ZERO {
                 break;
             }
-            self.expire_own_makers(&order, price);
-            self.fill(id, quantity, price, false);
+            match own {
+                None => self.fill(id, quantity.min(rest), price, false),
+                // Knocked out by one of the fills before.
+                Some(maker) if self.orders.get(&maker).is_none_or(|maker| !maker.is_open()) => {}
+                Some(maker) => {
+                    if !self.meet_own(&order, maker, rest, price) {
+                        break;
+                    }
+                }
+            }
         }
-        let Some(order) = self.orders.get(&id) else { return };
-        if order.is_open() && is_market {
+        let Some(now) = self.orders.get(&id) else { return };
+        if now.is_open() && order.kind == "MARKET" {
             self.end_order(id, "EXPIRED", "EXPIRED", 9);
-        } else if order.is_open() && matches!(order.tif.as_str(), "IOC" | "FOK") {
+        } else if now.is_open() && is_ioc {
             self.end_order(id, "EXPIRED", "EXPIRED", 2);
         }
+    }
+
+    /// A taker meets an order of the same account: its mode decides who goes (er=1). Whether it may go on.
+    ///
+    /// The mode counts for IOC, GTC and GTD, and so for market orders; a FOK order trades with its owner (6.1).
+    fn meet_own(&mut self, taker: &Order, maker: i64, rest: Decimal, price: Decimal) -> bool {
+        let mode = if taker.tif == "FOK" {
+            "NONE"
+        } else {
+            taker.self_trade()
+        };
+        let reason = if taker.tif == "IOC" { 3 } else { 1 };
+        if matches!(mode, "EXPIRE_MAKER" | "EXPIRE_BOTH") {
+            self.end_order(maker, "EXPIRED_IN_MATCH", "EXPIRED", 1);
+        }
+        if matches!(mode, "EXPIRE_TAKER" | "EXPIRE_BOTH") {
+            self.end_order(taker.id, "EXPIRED_IN_MATCH", "EXPIRED", reason);
+            return false;
+        }
+        if mode == "NONE" {
+            let there = self.orders.get(&maker).map_or(Decimal::ZERO, Order::remaining);
+            let both = self.reducible(maker, there).min(rest);
+            if both > Decimal::ZERO {
+                self.fill(maker, both, price, true);
+                self.fill(taker.id, both, price, false);
+            }
+        }
+        true
     }
 
     /// What an order may fill so that a reduce-only one takes no more than is there.
@@ -281,30 +123,6 @@ impl Exchange {
         let held = self.held(&order.leg());
         let closable = if order.buys() { -held } else { held };
         quantity.min(closable.max(Decimal::ZERO))
-    }
-
-    /// Self-trade prevention EXPIRE_MAKER: own resting orders that the taker would meet expire (er=1).
-    fn expire_own_makers(&mut self, taker: &Order, price: Decimal) {
-        let met: Vec<i64> = self
-            .orders
-            .values()
-            .filter(|other| {
-                other.is_open()
-                    && !other.is_algo
-                    && other.id != taker.id
-                    && other.symbol == taker.symbol
-                    && other.side != taker.side
-                    && if taker.buys() {
-                        other.price <= price
-                    } else {
-                        other.price >= price
-                    }
-            })
-            .map(|other| other.id)
-            .collect();
-        for id in met {
-            self.end_order(id, "EXPIRED_IN_MATCH", "EXPIRED", 1);
-        }
     }
 
     /// Fills a part of an order: position, wallet, events, promise.
@@ -354,8 +172,16 @@ impl Exchange {
                 ));
             }
         }
-        self.push_lite(&order, &fill);
-        self.push_order(&order, "TRADE", Some(&fill));
+        self.earn("COMMISSION", &asset, -fee, &order.symbol);
+        if !realised.is_zero() {
+            self.earn("REALIZED_PNL", &asset, realised, &order.symbol);
+        }
+        if order.kind == "LIQUIDATION" {
+            self.push_order(&order, "CALCULATED", Some(&fill));
+        } else {
+            self.push_lite(&order, &fill);
+            self.push_order(&order, "TRADE", Some(&fill));
+        }
         self.push_account("ORDER", &[(asset, Decimal::ZERO)], std::slice::from_ref(&leg));
         self.trim_resting(&leg);
         self.finish_parent(id);
@@ -371,6 +197,19 @@ impl Exchange {
             .filter(|order| order.kind == "LIMIT")
             .map(|order| order.id)
             .collect();
+        // Orders that live with the position end with it (er=6).
+        let gone = |order: &&Order| {
+            let closes = if order.buys() {
+                held < Decimal::ZERO
+            } else {
+                held > Decimal::ZERO
+            };
+            order.is_open() && order.tif == "GTE_GTC" && order.leg() == *leg && !closes
+        };
+        let bound: Vec<i64> = self.orders.values().filter(gone).map(|order| order.id).collect();
+        for id in bound {
+            self.end_order(id, "EXPIRED", "EXPIRED", 6);
+        }
         let mut room = held.abs();
         for id in resting {
             let Some(order) = self.orders.get(&id).cloned() else {
@@ -434,33 +273,4 @@ impl Exchange {
     pub(super) fn cancel(&mut self, id: i64) {
         self.end_order(id, "CANCELED", "CANCELED", 0);
     }
-}
-
-pub(super) fn check_quantity(quantity: Decimal, step: Decimal, max: Decimal) -> Result<(), Refusal> {
-    if quantity <= Decimal::ZERO {
-        return refuse(-4003, "Quantity less than or equal to zero.");
-    }
-    if quantity.normalize().scale() > step.normalize().scale() {
-        return refuse(-1111, "Precision is over the maximum defined for this asset.");
-    }
-    if quantity < step {
-        return refuse(-4004, "Quantity less than min quantity.");
-    }
-    if quantity > max {
-        return refuse(-4005, "Quantity greater than max quantity.");
-    }
-    if !(quantity % step).is_zero() {
-        return refuse(-4023, "Quantity not increased by step size.");
-    }
-    Ok(())
-}
-
-pub(super) fn check_price(price: Decimal, tick: Decimal) -> Result<(), Refusal> {
-    if price <= Decimal::ZERO {
-        return refuse(-4013, "Price less than min price.");
-    }
-    if !(price % tick).is_zero() {
-        return refuse(-4014, "Price not increased by tick size.");
-    }
-    Ok(())
 }

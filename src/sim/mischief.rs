@@ -1,7 +1,7 @@
 //! Where faults strike the exchange: its clock, its readings, its answers, its frames.
 
 use super::account::Ledger;
-use super::auth::{Params, Refusal, refuse};
+use super::auth::{Params, Refusal};
 use super::exchange::Exchange;
 use super::faults::{Answer, Fault, Side, What, Wire};
 use super::orders::Order;
@@ -42,7 +42,7 @@ impl Exchange {
                 }
             }
         }
-        self.happen();
+        self.go_wrong();
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl Exchange {
     }
 
     /// What happens once, and what happens at every step.
-    pub(super) fn happen(&mut self) {
+    pub(super) fn go_wrong(&mut self) {
         let at = self.at();
         for what in self.faults.happenings(at) {
             match what {
@@ -255,21 +255,15 @@ impl Exchange {
         }
     }
 
-    /// What a fault does to an order before anything looks at it.
-    pub(super) fn mistreat(&mut self, order: &mut Order) -> Result<(), Refusal> {
+    /// Whether a fault makes the venue refuse what is not exempt.
+    pub(super) fn is_struck_by_overload(&mut self) -> bool {
         let at = self.at();
-        let reduces = order.only_reduces();
-        // Exempt since 2025-10-23: reduce-only, close-position, and the closing side of a hedge leg (section 10).
-        if !reduces && self.faults.strikes(at, |what| *what == What::Overload).is_some() {
-            return refuse(
-                -1008,
-                "Server is currently overloaded with other requests. Please try again in a few minutes.",
-            )
-            .map_err(|refusal: Refusal| Refusal {
-                status: 503,
-                ..refusal
-            });
-        }
+        self.faults.strikes(at, |what| *what == What::Overload).is_some()
+    }
+
+    /// What a fault does to an order before anything looks at it.
+    pub(super) fn mistreat(&mut self, order: &mut Order) {
+        let at = self.at();
         let ignored = order.reduce_only
             && self
                 .faults
@@ -278,7 +272,6 @@ impl Exchange {
         if ignored {
             (order.reduce_only, order.flag_ignored) = (false, true);
         }
-        Ok(())
     }
 }
 

@@ -7,24 +7,35 @@
 //! Protocol truth: the venue's pages as listed in `fixtures/frames/SOURCES.md`, read 2026-11-22.
 
 mod account;
+mod admission;
 mod auth;
+mod changes;
 mod conditional;
 mod events;
 mod exchange;
 pub mod faults;
+mod happenings;
 pub mod keys;
 mod limits;
+mod liquidation;
 mod market;
 mod matching;
 mod mischief;
+mod modify;
 mod orders;
+mod reads;
 mod report;
 mod requests;
 mod rest;
 mod rules;
 pub mod scenario;
+mod script;
 pub mod server;
+mod settings;
 mod shapes;
+mod streams;
+#[cfg(test)]
+mod tests;
 
 pub use auth::sign;
 pub use exchange::Exchange;

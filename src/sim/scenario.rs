@@ -2,6 +2,7 @@
 
 use super::faults::{FAULTS_MAX, Fault};
 use super::keys::KeyScript;
+use super::script::{EventScript, LoadScript};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -85,6 +86,15 @@ pub struct Scenario {
     /// What goes wrong.
     #[serde(default)]
     pub fault: Vec<Fault>,
+    /// How long a conditional order stays in state `TRIGGERING`.
+    #[serde(default = "at_once")]
+    pub trigger_ms: At,
+    /// What venue and humans do.
+    #[serde(default)]
+    pub event: Vec<EventScript>,
+    /// What others take from the shared limits.
+    #[serde(default)]
+    pub load: Vec<LoadScript>,
 }
 
 /// A contract and its price path.
@@ -125,6 +135,12 @@ pub struct SymbolScript {
     /// Maintenance tiers as (cap, rate); floors and deductions follow from them.
     #[serde(default)]
     pub tiers: Option<Vec<(Decimal, Decimal)>>,
+    /// `PERPETUAL` unless the name has a date; `TRADIFI_PERPETUAL` for stocks and metals.
+    #[serde(default)]
+    pub contract_type: Option<String>,
+    /// `TRADING`, or `PENDING_TRADING` for a contract that an event lists later.
+    #[serde(default)]
+    pub status: Option<String>,
 }
 
 /// A point of a price path.
@@ -155,6 +171,13 @@ pub struct AccountScript {
     pub key: KeyScript,
     /// Wallets by asset.
     pub wallet: BTreeMap<String, Decimal>,
+    /// Collateral buffers by asset, as shares: 0.1 counts 90 % of what is there and 110 % of what is owed. Without one,
+    /// stablecoins have none and others 0.1.
+    #[serde(default)]
+    pub buffer: BTreeMap<String, Decimal>,
+    /// Whether the agreement for contracts on stocks and metals is signed.
+    #[serde(default = "yes")]
+    pub tradfi_signed: bool,
     /// Positions.
     #[serde(default)]
     pub position: Vec<PositionScript>,
@@ -306,6 +329,12 @@ fn levels() -> u32 {
 fn twenty() -> u32 {
     20
 }
+fn yes() -> bool {
+    true
+}
+fn at_once() -> At {
+    At(0)
+}
 fn both() -> String {
     "BOTH".into()
 }
@@ -330,7 +359,7 @@ impl Scenario {
             ScenarioError {
                 message: error.message().to_owned(),
                 place,
-                hint: "fixtures/scenarios/flash-crash.toml shows every table; prices and amounts are strings"
+                hint: "fixtures/scenarios/flash-crash.toml and fixtures/config/scenario.toml show every table; prices and amounts are strings"
                     .into(),
             }
         })?;
@@ -381,6 +410,7 @@ impl Scenario {
         let named = named.chain(self.order.iter().map(|order| &order.symbol));
         let named = named.chain(self.bot.iter().map(|rule| &rule.place.symbol));
         let named = named.chain(self.funding.iter().map(|funding| &funding.symbol));
+        let named = named.chain(self.event.iter().filter_map(|event| event.symbol.as_ref()));
         for name in named {
             if !known(name) {
                 return wrong(

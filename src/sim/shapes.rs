@@ -1,6 +1,6 @@
 //! The venue's JSON: answers and events with the documented keys (binance-usdm.md sections 4 and 5).
 
-use super::account::{Ledger, Leg, Markets, bid, index, margin_asset};
+use super::account::{Ledger, Leg, Markets, index, margin_asset};
 use super::orders::Order;
 use super::rules::Rules;
 use rust_decimal::Decimal;
@@ -11,73 +11,78 @@ pub fn text(value: Decimal) -> String {
     value.normalize().to_string()
 }
 
+/// When every contract came to the venue, Unix ms.
+const ONBOARD: i64 = 1_569_398_400_000;
+
 fn number(value: Decimal) -> Value {
     // Tiers are JSON numbers at the venue; the text is exact because it is parsed as a raw number.
     serde_json::from_str(&text(value)).unwrap_or(Value::Null)
 }
 
-/// `GET v3/account`.
-pub fn account(ledger: &Ledger, markets: &Markets) -> Value {
+/// `GET v3/account`, with a row for each of `legs`.
+pub fn account(ledger: &Ledger, markets: &Markets, legs: &[Leg]) -> Value {
     let assets: Vec<Value> = ledger
-        .wallets
-        .keys()
+        .assets(markets)
+        .iter()
         .map(|asset| asset_row(ledger, markets, asset))
         .collect();
-    let of_asset = |counts: &dyn Fn(&str) -> bool, value: &dyn Fn(&Leg) -> Decimal| -> Decimal {
-        ledger
-            .held()
-            .iter()
-            .filter(|leg| counts(margin_asset(markets, &leg.0)))
-            .map(value)
+    // Single-asset mode: totals cover USDT only; multi-assets mode: all, in dollars (S9).
+    let all = ledger.assets(markets);
+    let counted = || all.iter().filter(|asset| ledger.multi_assets || *asset == "USDT");
+    let dollars = |asset: &String, amount: Decimal| {
+        if ledger.multi_assets {
+            ledger.value(markets, asset, amount)
+        } else {
+            amount
+        }
+    };
+    let own_sum = |asset: &str, is_cross: bool, value: &dyn Fn(&Leg) -> Decimal| -> Decimal {
+        let held = ledger.held();
+        let own = held.iter().filter(|leg| margin_asset(markets, &leg.0) == asset);
+        let own =
+            own.filter(|leg| !is_cross || ledger.positions.get(*leg).is_some_and(|h| h.isolated.is_none()));
+        own.map(value).sum()
+    };
+    let sum = |is_cross: bool, value: &dyn Fn(&Leg) -> Decimal| -> Decimal {
+        counted()
+            .map(|asset| dollars(asset, own_sum(asset, is_cross, value)))
             .sum()
     };
-    // Single-asset mode: totals cover USDT only; multi-assets mode: all, in dollars (S9).
-    let counts = |asset: &str| ledger.multi_assets || asset == "USDT";
-    let unrealised = of_asset(&counts, &|leg| ledger.unrealised(markets, leg));
-    let maintenance = of_asset(&counts, &|leg| ledger.maintenance(markets, leg));
-    let initial = of_asset(&counts, &|leg| ledger.initial(markets, leg));
-    let cross = |leg: &Leg| {
+    let unrealised = sum(false, &|leg| ledger.unrealised(markets, leg));
+    let cross_unrealised = sum(true, &|leg| ledger.unrealised(markets, leg));
+    // Margins are needed, not owned: they count at the index.
+    let needed = |value: &dyn Fn(&Leg) -> Decimal| -> Decimal {
+        counted()
+            .map(|asset| own_sum(asset, false, value) * index(markets, asset))
+            .sum()
+    };
+    let maintenance = needed(&|leg| ledger.maintenance(markets, leg));
+    let initial = needed(&|leg| ledger.initial(markets, leg));
+    let balance = |asset: &String| {
         ledger
-            .positions
-            .get(leg)
-            .is_some_and(|holding| holding.isolated.is_none())
+            .wallets
+            .get(asset)
+            .map_or(Decimal::ZERO, |wallet| wallet.balance)
     };
-    let cross_unrealised = of_asset(&counts, &|leg| {
-        if cross(leg) {
-            ledger.unrealised(markets, leg)
-        } else {
-            Decimal::ZERO
-        }
-    });
-    let weight = |asset: &str| {
-        if ledger.multi_assets {
-            bid(markets, asset)
-        } else {
-            Decimal::ONE
-        }
-    };
-    let wallets: Decimal = ledger
-        .wallets
-        .iter()
-        .filter(|(asset, _)| counts(asset))
-        .map(|(asset, wallet)| wallet.balance * weight(asset))
+    let wallets: Decimal = counted().map(|asset| dollars(asset, balance(asset))).sum();
+    let cross_wallets: Decimal = counted()
+        .map(|asset| dollars(asset, ledger.cross_wallet(markets, asset)))
         .sum();
-    let cross_wallets: Decimal = ledger
-        .wallets
-        .keys()
-        .filter(|asset| counts(asset))
-        .map(|asset| ledger.cross_wallet(markets, asset) * weight(asset))
+    let margin_balance: Decimal = counted()
+        .map(|asset| {
+            let profit = own_sum(asset, false, &|leg| ledger.unrealised(markets, leg));
+            dollars(asset, balance(asset) + profit)
+        })
         .sum();
     let available = (cross_wallets + cross_unrealised - initial).max(Decimal::ZERO);
-    let positions: Vec<Value> = ledger
-        .held()
+    let positions: Vec<Value> = legs
         .iter()
         .map(|leg| account_position(ledger, markets, leg))
         .collect();
     json!({
         "totalInitialMargin": text(initial), "totalMaintMargin": text(maintenance),
         "totalWalletBalance": text(wallets), "totalUnrealizedProfit": text(unrealised),
-        "totalMarginBalance": text(wallets + unrealised), "totalPositionInitialMargin": text(initial),
+        "totalMarginBalance": text(margin_balance), "totalPositionInitialMargin": text(initial),
         "totalOpenOrderInitialMargin": "0", "totalCrossWalletBalance": text(cross_wallets),
         "totalCrossUnPnl": text(cross_unrealised), "availableBalance": text(available),
         "maxWithdrawAmount": text(available), "assets": assets, "positions": positions,
@@ -165,8 +170,8 @@ pub fn order(order: &Order, is_placement: bool) -> Value {
         "side": order.side, "positionSide": order.position_side, "type": order.kind, "origType": order.kind,
         "timeInForce": order.tif, "origQty": text(order.quantity), "executedQty": text(order.executed),
         "price": text(order.price), "stopPrice": "0", "reduceOnly": order.reduce_only, "closePosition": false,
-        "workingType": "CONTRACT_PRICE", "priceProtect": false, "priceMatch": "NONE",
-        "selfTradePreventionMode": "EXPIRE_MAKER", "goodTillDate": 0, "updateTime": order.updated,
+        "workingType": "CONTRACT_PRICE", "priceProtect": false, "priceMatch": order.price_match(),
+        "selfTradePreventionMode": order.self_trade(), "goodTillDate": order.good_till, "updateTime": order.updated,
     });
     if let Value::Object(fields) = &mut row {
         if is_placement {
@@ -182,16 +187,25 @@ pub fn order(order: &Order, is_placement: bool) -> Value {
 
 /// One order of the conditional store.
 pub fn algo_order(order: &Order) -> Value {
+    let trailing = |value: Decimal| {
+        if order.trails() {
+            text(value)
+        } else {
+            String::new()
+        }
+    };
     json!({
         "algoId": order.id, "clientAlgoId": order.client_id, "algoType": "CONDITIONAL", "orderType": order.kind,
         "symbol": order.symbol, "side": order.side, "positionSide": order.position_side, "timeInForce": order.tif,
         "quantity": text(order.quantity), "algoStatus": order.status, "triggerPrice": text(order.trigger),
-        "price": text(order.price), "icebergQuantity": null, "selfTradePreventionMode": "EXPIRE_MAKER",
-        "workingType": order.working_type, "priceMatch": "NONE", "closePosition": order.close_position,
-        "priceProtect": false, "reduceOnly": order.reduce_only, "activatePrice": "", "callbackRate": "",
-        "createTime": order.time, "updateTime": order.updated, "triggerTime": 0, "goodTillDate": 0,
+        "price": text(order.price), "icebergQuantity": null, "selfTradePreventionMode": order.self_trade(),
+        "workingType": order.working_type, "priceMatch": order.price_match(),
+        "closePosition": order.close_position, "priceProtect": false, "reduceOnly": order.reduce_only,
+        "activatePrice": trailing(order.activate), "callbackRate": trailing(order.callback),
+        "createTime": order.time, "updateTime": order.updated, "triggerTime": order.due,
+        "goodTillDate": order.good_till,
         "actualOrderId": order.child.map_or(String::new(), |id| id.to_string()), "actualQty": "0",
-        "isActivated": false,
+        "isActivated": order.trails() && !order.best.is_zero(),
     })
 }
 
@@ -199,11 +213,12 @@ pub fn algo_order(order: &Order) -> Value {
 pub fn symbol_info(rules: &Rules) -> Value {
     let lot = |max: Decimal, kind: &str| json!({ "filterType": kind, "minQty": text(rules.step), "maxQty": text(max), "stepSize": text(rules.step) });
     json!({
-        "symbol": rules.symbol, "pair": rules.symbol, "contractType": "PERPETUAL", "deliveryDate": 4133404800000i64,
-        "onboardDate": 1569398400000i64, "status": "TRADING", "baseAsset": rules.base,
+        "symbol": rules.symbol, "pair": rules.pair, "contractType": rules.contract_type,
+        "deliveryDate": rules.delivery, "onboardDate": ONBOARD, "status": rules.status, "baseAsset": rules.base,
         "quoteAsset": rules.margin_asset, "marginAsset": rules.margin_asset,
-        "pricePrecision": rules.tick.normalize().scale(), "quantityPrecision": rules.step.normalize().scale(),
-        "baseAssetPrecision": 8, "quotePrecision": 8, "underlyingType": "COIN", "underlyingSubType": ["PoW"],
+        "pricePrecision": rules.price_precision, "quantityPrecision": rules.step.normalize().scale(),
+        "baseAssetPrecision": 8, "quotePrecision": 8, "underlyingType": if rules.contract_type == "TRADIFI_PERPETUAL" { "EQUITY" } else { "COIN" },
+        "underlyingSubType": [],
         "triggerProtect": "0.0500", "liquidationFee": "0.012500", "marketTakeBound": text(rules.market_bound),
         "maxMoveOrderLimit": 10000, "maintMarginPercent": "2.5000", "requiredMarginPercent": "5.0000",
         "filters": [
@@ -229,7 +244,7 @@ pub fn brackets(rules: &Rules) -> Value {
         .iter()
         .enumerate()
         .map(|(index, (floor, cap, rate, cum))| {
-            json!({ "bracket": index + 1, "initialLeverage": 125 / (index + 1).max(1), "notionalCap": number(*cap),
+            json!({ "bracket": index + 1, "initialLeverage": Rules::leverage_of(index), "notionalCap": number(*cap),
                 "notionalFloor": number(*floor), "maintMarginRatio": number(*rate), "cum": number(*cum) })
         })
         .collect();
@@ -237,26 +252,77 @@ pub fn brackets(rules: &Rules) -> Value {
 }
 
 /// One asset of `assetIndex`.
-pub fn asset_index(markets: &Markets, asset: &str, now: i64) -> Value {
-    let (index, bid) = (index(markets, asset), bid(markets, asset));
-    let buffer = if index.is_zero() {
-        Decimal::ZERO
-    } else {
-        Decimal::ONE - bid / index
-    };
+pub fn asset_index(ledger: &Ledger, markets: &Markets, asset: &str, now: i64) -> Value {
+    let [index, buffer, bid, ask] = collateral(ledger, markets, asset);
     json!({
-        "symbol": format!("{asset}USD"), "time": now, "index": text(index), "bidBuffer": text(buffer),
-        "askBuffer": text(buffer), "bidRate": text(bid), "askRate": text(index * (Decimal::ONE + buffer)),
-        "autoExchangeBidBuffer": "0.05", "autoExchangeAskBuffer": "0.05", "autoExchangeBidRate": text(bid),
-        "autoExchangeAskRate": text(index),
+        "symbol": format!("{asset}USD"), "time": now, "index": index, "bidBuffer": buffer, "askBuffer": buffer,
+        "bidRate": bid, "askRate": ask, "autoExchangeBidBuffer": "0.05", "autoExchangeAskBuffer": "0.05",
+        "autoExchangeBidRate": bid, "autoExchangeAskRate": ask,
+    })
+}
+
+/// One asset of the `assetIndex` streams.
+pub fn asset_index_update(ledger: &Ledger, markets: &Markets, asset: &str, now: i64) -> Value {
+    let [index, buffer, bid, ask] = collateral(ledger, markets, asset);
+    json!({
+        "e": "assetIndexUpdate", "E": now, "s": format!("{asset}USD"), "i": index, "b": buffer, "a": buffer,
+        "B": bid, "A": ask, "q": "0.05", "g": "0.05", "Q": bid, "G": ask,
+    })
+}
+
+/// Index, buffer, bid and ask rate of an asset.
+fn collateral(ledger: &Ledger, markets: &Markets, asset: &str) -> [String; 4] {
+    let (index, buffer) = (index(markets, asset), ledger.buffer(asset));
+    [
+        index,
+        buffer,
+        index * (Decimal::ONE - buffer),
+        index * (Decimal::ONE + buffer),
+    ]
+    .map(text)
+}
+
+/// `!contractInfo`: a contract that came, went, or changed its tiers.
+pub fn contract_info(rules: &Rules, now: i64) -> Value {
+    let tiers: Vec<Value> = rules
+        .tiers
+        .iter()
+        .enumerate()
+        .map(|(index, (floor, cap, rate, cum))| {
+            json!({ "bs": index + 1, "bnf": number(*floor), "bnc": number(*cap), "mmr": number(*rate),
+                "cf": number(*cum), "mi": 1, "ma": Rules::leverage_of(index) })
+        })
+        .collect();
+    json!({
+        "e": "contractInfo", "E": now, "s": rules.symbol, "ps": rules.pair, "ct": rules.contract_type,
+        "dt": rules.delivery, "ot": ONBOARD, "cs": rules.status, "bks": tiers, "st": 1,
     })
 }
 
 /// A mark price frame.
-pub fn mark_price(symbol: &str, price: Decimal, now: i64) -> Value {
-    let next_funding = (now.div_euclid(28_800_000) + 1) * 28_800_000;
+pub fn mark_price(rules: &Rules, price: Decimal, now: i64) -> Value {
+    let (rate, next_funding) = funding(rules, now);
     json!({
-        "e": "markPriceUpdate", "E": now, "s": symbol, "p": text(price), "ap": text(price), "i": text(price),
-        "P": text(price), "r": "0.00010000", "T": next_funding, "st": 1,
+        "e": "markPriceUpdate", "E": now, "s": rules.symbol, "p": text(price), "ap": text(price),
+        "i": text(price), "P": text(price), "r": rate, "T": next_funding, "st": 1,
+    })
+}
+
+/// Funding rate and the next time it is paid; dated contracts have neither.
+fn funding(rules: &Rules, now: i64) -> (&'static str, i64) {
+    if rules.is_dated() {
+        ("", 0)
+    } else {
+        ("0.00010000", (now.div_euclid(28_800_000) + 1) * 28_800_000)
+    }
+}
+
+/// One row of `premiumIndex`.
+pub fn premium_index(rules: &Rules, price: Decimal, now: i64) -> Value {
+    let (rate, next_funding) = funding(rules, now);
+    json!({
+        "symbol": rules.symbol, "markPrice": text(price), "indexPrice": text(price),
+        "estimatedSettlePrice": text(price), "lastFundingRate": rate, "interestRate": rate,
+        "nextFundingTime": next_funding, "time": now,
     })
 }

@@ -1,6 +1,6 @@
 //! `backstop sim` alone, driven as any client would drive the venue: signed requests and a WebSocket of one's own.
 
-use super::stage::{Exchange, http};
+use super::stage::{Exchange, http, now_ms};
 use futures_util::StreamExt;
 use serde_json::Value;
 use std::time::Duration;
@@ -187,3 +187,148 @@ fn the_exchange_answers_refuses_and_tells_as_the_venue_does() {
     let violations = exchange.report()["violations"].to_string();
     assert!(violations.contains("DELETE /fapi/v1/listenKey"), "{violations}");
 }
+
+/// A signed request of the bot on the same account.
+fn of_the_bot(exchange: &Exchange, method: &str, path: &str, query: &str) -> (u16, Value) {
+    let payload = format!("{query}&timestamp={}", now_ms());
+    let signature = backstop::sim::sign("bot-secret-of-the-embedded-exchange", &payload);
+    let target = format!("{path}?{payload}&signature={signature}");
+    let key = ("X-MBX-APIKEY", "bot-key-of-the-embedded-exchange");
+    let (status, body) = http(&exchange.rest_url, method, &target, &[key], "");
+    (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+}
+
+#[test]
+fn batches_changes_and_settings_travel_as_at_the_venue() {
+    let exchange = Exchange::serve(SMALL);
+    let rest = |quantity: &str, price: &str, name: &str| {
+        format!(
+            r#"{{"symbol":"BTCUSDT","side":"BUY","type":"LIMIT","quantity":"{quantity}","price":"{price}","timeInForce":"GTC","newClientOrderId":"{name}"}}"#
+        )
+    };
+    let list = |rows: &[String]| {
+        let rows = format!("[{}]", rows.join(","));
+        let encoded: String = url::form_urlencoded::byte_serialize(rows.as_bytes()).collect();
+        format!("batchOrders={encoded}")
+    };
+    let rows = [
+        rest("0.01", "59000", "one"),
+        rest("0.0001", "59000", "two"),
+        rest("0.01", "58000", "three"),
+    ];
+    let (status, body) = of_the_bot(&exchange, "POST", "/fapi/v1/batchOrders", &list(&rows));
+    assert_eq!(
+        (
+            status,
+            &body[0]["clientOrderId"],
+            &body[1]["code"],
+            &body[2]["clientOrderId"]
+        ),
+        (200, &"one".into(), &(-1111).into(), &"three".into()),
+        "each at its place: {body}"
+    );
+    for (method, path, query, status, code) in [
+        (
+            "PUT",
+            "/fapi/v1/order",
+            "symbol=BTCUSDT&side=BUY&origClientOrderId=one&quantity=0.01&price=59000",
+            400,
+            -5027,
+        ),
+        (
+            "PUT",
+            "/fapi/v1/order",
+            "symbol=BTCUSDT&side=BUY&origClientOrderId=one&quantity=0.01&price=57000",
+            200,
+            0,
+        ),
+        (
+            "POST",
+            "/fapi/v1/marginType",
+            "symbol=BTCUSDT&marginType=CROSSED",
+            400,
+            -4046,
+        ),
+        (
+            "POST",
+            "/fapi/v1/marginType",
+            "symbol=BTCUSDT&marginType=ISOLATED",
+            400,
+            -4047,
+        ),
+        (
+            "POST",
+            "/fapi/v1/positionMargin",
+            "symbol=BTCUSDT&amount=1&type=1",
+            400,
+            -4049,
+        ),
+        (
+            "POST",
+            "/fapi/v1/multiAssetsMargin",
+            "multiAssetsMargin=false",
+            400,
+            -4171,
+        ),
+        (
+            "POST",
+            "/fapi/v1/positionSide/dual",
+            "dualSidePosition=false",
+            400,
+            -4059,
+        ),
+        (
+            "POST",
+            "/fapi/v1/leverage",
+            "symbol=BTCUSDT&leverage=126",
+            400,
+            -4028,
+        ),
+        (
+            "POST",
+            "/fapi/v1/order/test",
+            "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.01",
+            200,
+            0,
+        ),
+        (
+            "POST",
+            "/fapi/v1/order",
+            "symbol=BTCUSDT&symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.01",
+            400,
+            -1101,
+        ),
+        (
+            "DELETE",
+            "/fapi/v1/batchOrders",
+            "symbol=BTCUSDT&orderIdList=%5B%5D",
+            400,
+            -1130,
+        ),
+        ("GET", "/fapi/v1/allAlgoOrders", "symbol=BTCUSDT", 200, 0),
+        ("GET", "/fapi/v1/forceOrders", "symbol=BTCUSDT", 200, 0),
+        ("GET", "/fapi/v1/adlQuantile", "symbol=BTCUSDT", 200, 0),
+        ("GET", "/fapi/v1/apiTradingStatus", "symbol=BTCUSDT", 200, 0),
+        ("GET", "/fapi/v1/tradingSchedule", "x=1", 200, 0),
+        ("GET", "/fapi/v1/symbolAdlRisk", "symbol=BTCUSDT", 200, 0),
+    ] {
+        let (got, body) = of_the_bot(&exchange, method, path, query);
+        let refused = body["code"].as_i64().filter(|_| got != 200).unwrap_or(0);
+        assert_eq!((got, refused), (status, code), "{method} {path} {query}: {body}");
+    }
+    let names = "symbol=BTCUSDT&origClientOrderIdList=%5B%22three%22%2C%22two%22%5D";
+    let (status, body) = of_the_bot(&exchange, "DELETE", "/fapi/v1/batchOrders", names);
+    assert_eq!(
+        (status, &body[0]["status"], &body[1]["code"]),
+        (200, &"CANCELED".into(), &(-2011).into()),
+        "{body}"
+    );
+    assert_eq!(
+        exchange.report()["violations"],
+        serde_json::json!([]),
+        "the bot promised nothing"
+    );
+}
+
+/// A market that stands still, and an account without a position.
+const SMALL: &str = "name = 'small'\ndescription = 'nothing moves'\nduration = '10m'\n[[symbol]]\nname = 'BTCUSDT'\npath = [{ at = '0s', price = '60000' }]\n[account]\nwallet = { USDT = '10000' }\n";

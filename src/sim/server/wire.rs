@@ -127,14 +127,14 @@ async fn pump(
     let (mut passed, mut random) = (0u64, line.number);
     loop {
         if line.is_frozen() {
-            if line.is_cut_by_a_change().await? {
+            if line.is_cut_by_a_change().await {
                 return reset(&from, &to);
             }
             continue;
         }
         let count = tokio::select! {
             cut = line.is_cut_by_a_change() => {
-                if cut? {
+                if cut {
                     return reset(&from, &to);
                 }
                 continue;
@@ -152,7 +152,7 @@ async fn pump(
         }
         // What was read before the network went away does not arrive either.
         while line.is_frozen() {
-            if line.is_cut_by_a_change().await? {
+            if line.is_cut_by_a_change().await {
                 return reset(&from, &to);
             }
         }
@@ -198,9 +198,11 @@ impl Line {
     }
 
     /// Waits for the network to change; tells whether it is cut then.
-    async fn is_cut_by_a_change(&mut self) -> io::Result<bool> {
-        let changed = self.wires.changed().await;
-        changed.map_err(|_| io::Error::other("the exchange has stopped"))?;
-        Ok(self.now().cut)
+    async fn is_cut_by_a_change(&mut self) -> bool {
+        if self.wires.changed().await.is_err() {
+            // The exchange has stopped: what it still says passes.
+            std::future::pending::<()>().await;
+        }
+        self.now().cut
     }
 }
