@@ -35,7 +35,8 @@ impl Exchange {
             .neighbour(self.now, part(load.weight_per_second), orders);
     }
 
-    fn event(&mut self, event: &EventScript) {
+    /// Lets something happen now.
+    pub fn event(&mut self, event: &EventScript) {
         let symbol = event.symbol.clone().unwrap_or_default();
         match event.kind {
             Kind::Adl => self.close_forced(&symbol, event.fraction, "adl_autoclose"),

@@ -8,7 +8,8 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventScript {
-    /// When.
+    /// When; at the start if it is not said. Over the control route: now.
+    #[serde(default = "at_start")]
     pub at: At,
     /// What.
     pub kind: Kind,
@@ -57,6 +58,10 @@ pub struct EventScript {
     /// `rules`: maintenance tiers as (cap, rate).
     #[serde(default)]
     pub tiers: Option<Vec<(Decimal, Decimal)>>,
+}
+
+fn at_start() -> At {
+    At(0)
 }
 
 /// Kinds of events.

@@ -128,3 +128,34 @@ fn li_12_proxies_of_the_environment_are_not_used() {
     );
     folder.wait_for("starting -> armed");
 }
+
+#[test]
+fn mo_18_mo_15_or_21_or_28_what_venue_and_humans_do_is_followed() {
+    let stage = Armed::new(&book("0.5"), "");
+    // The market maximum shrinks, the venue takes a part by auto-deleveraging, and a human sells another.
+    stage
+        .exchange
+        .event(r#"{"kind":"rules","symbol":"BTCUSDT","market_max":"0.05"}"#);
+    stage
+        .exchange
+        .event(r#"{"kind":"adl","symbol":"BTCUSDT","fraction":"0.2"}"#);
+    stage.exchange.event(
+        r#"{"kind":"order","place":{"symbol":"BTCUSDT","side":"SELL","type":"MARKET","quantity":"0.1","reduce_only":true}}"#,
+    );
+    // Trading stops for a while when it is to be closed.
+    stage.exchange.event(r#"{"kind":"halt","symbol":"BTCUSDT"}"#);
+    stage.kill_by_file();
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(position(&stage.exchange.report(), "BTCUSDT"), 0.3);
+    stage.exchange.event(r#"{"kind":"resume","symbol":"BTCUSDT"}"#);
+    let report = stage
+        .exchange
+        .wait("flat", |report| position(report, "BTCUSDT") == 0.0);
+    kept_its_word(&report);
+    let filled: f64 = guard_orders(&report)
+        .iter()
+        .map(|order| order["executed"].as_str().unwrap().parse::<f64>().unwrap())
+        .sum();
+    assert!((filled - 0.3).abs() < 1e-9, "{filled}");
+    stage.folder.wait_for("flat and verified");
+}

@@ -116,6 +116,12 @@ impl Exchange {
         assert_eq!(status, 200, "{fault}: {body}");
     }
 
+    /// Lets venue or humans do something now, in the words of a scenario: `{"kind":"halt","symbol":"BTCUSDT"}`.
+    pub fn event(&self, event: &str) {
+        let (status, body) = http(&self.control_url, "POST", "/sim/events", &[], event);
+        assert_eq!(status, 200, "{event}: {body}");
+    }
+
     /// Everything heals.
     pub fn heal(&self) {
         let (status, body) = http(&self.control_url, "DELETE", "/sim/faults", &[], "");

@@ -3,6 +3,7 @@
 use super::hub::{Command, Venue};
 use crate::sim::faults::Fault;
 use crate::sim::mischief::NEVER;
+use crate::sim::script::EventScript;
 use crate::sim::{HttpRequest, HttpResponse, Scenario};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -30,6 +31,7 @@ pub(super) async fn run<V: Venue>(
     let router = Router::new()
         .route("/sim/report", get(report::<V>))
         .route("/sim/scenario", get(scenario::<V>))
+        .route("/sim/events", post(add_event::<V>))
         .route("/sim/faults", post(add_fault::<V>).delete(heal::<V>))
         .fallback(venue::<V>)
         .layer(DefaultBodyLimit::max(BODY_MAX))
@@ -83,6 +85,18 @@ async fn add_fault<V: Venue>(
         Err(error) => return (StatusCode::BAD_REQUEST, format!("not a fault: {error}\n")).into_response(),
     };
     faulted(ask(&commands, |answer| Command::Fault(Some(Box::new(fault)), answer)).await)
+}
+
+/// `POST /sim/events`: an event as a scenario writes it, in JSON, now.
+async fn add_event<V: Venue>(
+    State(commands): State<mpsc::Sender<Command<V::Report>>>,
+    body: Bytes,
+) -> Response {
+    let event: EventScript = match serde_json::from_slice(&body) {
+        Ok(event) => event,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("not an event: {error}\n")).into_response(),
+    };
+    faulted(ask(&commands, |answer| Command::Event(Box::new(event), answer)).await)
 }
 
 /// `DELETE /sim/faults`: everything heals.

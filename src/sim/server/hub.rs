@@ -6,6 +6,7 @@
 use super::route::Listening;
 use super::wire::Wires;
 use crate::sim::faults::{Fault, Form, Side, Wire};
+use crate::sim::script::EventScript;
 use crate::sim::{Act, Exchange, HttpRequest, HttpResponse, Outgoing, Report, Target};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -43,6 +44,8 @@ pub(super) trait Venue: Send + 'static {
     fn listen_key_valid(&self, key: &str) -> bool;
     /// Adds a fault; without one, everything heals.
     fn fault(&mut self, fault: Option<Fault>) -> Result<(), String>;
+    /// Lets something happen now.
+    fn event(&mut self, event: &EventScript);
     fn wire(&self, side: Side) -> Wire;
     fn tells_newest_only(&self) -> bool;
     fn acknowledges(&mut self) -> bool;
@@ -70,6 +73,9 @@ impl Venue for Exchange {
     fn fault(&mut self, fault: Option<Fault>) -> Result<(), String> {
         self.fault(fault)
     }
+    fn event(&mut self, event: &EventScript) {
+        self.event(event);
+    }
     fn wire(&self, side: Side) -> Wire {
         self.wire(side)
     }
@@ -95,6 +101,8 @@ pub(super) enum Command<R> {
     Control(u64, String),
     /// A fault from now on; without one, everything heals.
     Fault(Option<Box<Fault>>, oneshot::Sender<Result<(), String>>),
+    /// Something that happens now.
+    Event(Box<EventScript>, oneshot::Sender<Result<(), String>>),
     Report(oneshot::Sender<R>),
     Finished(oneshot::Sender<bool>),
 }
@@ -181,6 +189,12 @@ pub(super) async fn run<V: Venue>(
                 venue.advance(now);
                 let _ = answer.send(venue.fault(fault.map(|fault| *fault)));
                 deliver(&mut venue, &mut members);
+            }
+            Some(Command::Event(event, answer)) => {
+                venue.advance(now);
+                venue.event(&event);
+                deliver(&mut venue, &mut members);
+                let _ = answer.send(Ok(()));
             }
             Some(Command::Report(answer)) => {
                 let _ = answer.send(venue.report());

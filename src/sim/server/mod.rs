@@ -1,9 +1,10 @@
 //! The embedded exchange on the loopback: REST and streams, as a client finds them at the venue.
 //!
 //! One task owns the [`Exchange`]; requests and sockets talk to it over bounded queues. What is said is the
-//! exchange's; here is only how it travels, and which addresses stay silent. Three paths are not the venue's:
+//! exchange's; here is only how it travels, and which addresses stay silent. Four paths are not the venue's:
 //! `GET /sim/report` (the exchange's own account of what happened, JSON), `GET /sim/scenario` (whether its script
-//! is over, and the scenarios there are) and `/sim/faults` (`POST` one in the words of a scenario, `DELETE` all). The
+//! is over, and the scenarios there are), `/sim/faults` (`POST` one in the words of a scenario, `DELETE` all) and
+//! `/sim/events` (`POST` one in the same words). The
 //! control address serves the same without the faults of the network. Only loopback addresses are served: the keys are
 //! play money's, and so is everything behind them.
 

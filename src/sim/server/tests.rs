@@ -83,6 +83,7 @@ impl Venue for Puppet {
         self.faults = Faults::new(&Vec::from_iter(fault), 1);
         Ok(())
     }
+    fn event(&mut self, _: &crate::sim::script::EventScript) {}
     fn wire(&self, side: Side) -> Wire {
         self.faults.wire(0, side)
     }
