@@ -5,18 +5,20 @@
 
 mod command;
 mod decision;
+mod notes;
 mod saved;
 
 pub use decision::{Decision, Note, Record, Save, Severity, State};
 pub use saved::{Saved, SavedPolicy, SavedTrip, Start};
 
-use crate::book::Book;
-use crate::event::{Event, Input, KillAction, Link, Outcome};
-use crate::model::{ClientOrderId, Intent, Qty, Span, Symbol, Timestamp};
+use crate::book::{Book, Bucket};
+use crate::event::{Input, KillAction};
+use crate::model::{ClientOrderId, Intent, Leg, Qty, Span, Symbol, Timestamp};
 use crate::policy::envelope::{Policy, PolicyState, RungState, Transition};
 use crate::policy::{Action, Memory, Mode, PolicySet};
 use crate::response::demand::demands;
 use crate::response::{Demand, Driver, Flights, Kill, Planner};
+use std::collections::BTreeSet;
 
 /// Baselines that only drifted are saved at most this often; trips, kills and flights are saved at once.
 const SAVE_EVERY: Span = Span::from_secs(1);
@@ -40,6 +42,10 @@ pub struct Guard {
     is_changed: bool,
     wake: Option<Timestamp>,
     was_deaf: bool,
+    /// Buckets of which people were told that the venue counts otherwise.
+    gaps_told: BTreeSet<Bucket>,
+    /// Legs of which people were told that the venue contradicts itself.
+    disputes_told: Vec<Leg>,
     transfers_asked: Timestamp,
     restored: Vec<(Intent, Qty)>,
 }
@@ -65,6 +71,8 @@ impl Guard {
             is_changed: false,
             wake: None,
             was_deaf: false,
+            gaps_told: BTreeSet::new(),
+            disputes_told: Vec::new(),
             transfers_asked: Timestamp::default(),
             restored: Vec::new(),
         };
@@ -116,69 +124,6 @@ impl Guard {
         self.keep(&mut decision);
         self.wake = self.next_wake();
         decision
-    }
-
-    fn note_event(&mut self, event: &Event, decision: &mut Decision) {
-        match event {
-            Event::Order(order) => self.flights.order(self.book.now(), order),
-            Event::MarginCall(_) => {
-                decision.needs.holdings = true;
-                decision.note(Severity::Critical, "the venue calls for margin".into());
-            }
-            Event::SettingsChanged => {
-                decision.needs.settings = true;
-                decision.needs.holdings = true;
-            }
-            Event::Account(update) => {
-                if let crate::event::Reason::Unclassified(name) = &update.reason {
-                    decision.note(
-                        Severity::Warning,
-                        format!("a balance moved for the unknown reason {name}"),
-                    );
-                }
-                let unknown = update
-                    .positions
-                    .iter()
-                    .any(|p| self.book.instrument(&p.leg.symbol).is_err());
-                decision.needs.rules |= unknown && self.book.is_ready();
-            }
-            Event::Unknown(kind) => {
-                decision.needs.holdings = true;
-                decision.needs.orders = true;
-                decision.note(
-                    Severity::Warning,
-                    format!("the venue sent what this version does not know: {kind}"),
-                );
-            }
-            Event::ReadFailed(what) => {
-                decision.note(Severity::Warning, format!("{what} could not be read"));
-            }
-            Event::Link(Link::Down(why)) => {
-                decision.note(Severity::Warning, format!("the private stream is down: {why}"));
-            }
-            _ => {}
-        }
-    }
-
-    fn note_outcome(&self, key: &crate::model::IntentKey, outcome: &Outcome, decision: &mut Decision) {
-        let what = match key {
-            crate::model::IntentKey::Reduce(id) => format!("order {id}"),
-            crate::model::IntentKey::Cancel(id) => format!("the cancel of order {} in {}", id.id, id.symbol),
-            crate::model::IntentKey::CancelAll(_, symbol) => format!("the cancel of all orders in {symbol}"),
-        };
-        match outcome {
-            Outcome::Rejected(rejection) => {
-                let (code, message) = (rejection.code, &rejection.message);
-                decision.note(Severity::Warning, format!("{what} was refused: {code} {message}"));
-            }
-            Outcome::Unknown(doubt) => {
-                decision.note(
-                    Severity::Warning,
-                    format!("{what} may or may not have happened: {}", doubt.why),
-                );
-            }
-            Outcome::Accepted(_) | Outcome::Done | Outcome::Suppressed => {}
-        }
     }
 
     /// Moves the policies and records what changed.

@@ -1,10 +1,12 @@
 //! From verdicts to intents: who demands what ([`demand`]), what is in the air ([`flights`]), how much to cut
-//! ([`cut`]), what is still missing ([`plan`]).
+//! ([`cut`]), what is still missing ([`plan`]: which orders go is in `sweep`, when it is done in `verify`).
 
 pub mod cut;
 pub mod demand;
 pub mod flights;
 pub mod plan;
+mod sweep;
+mod verify;
 
 pub use demand::{Demand, Driver, Kill};
 pub use flights::{Flight, Flights, Phase};

@@ -32,6 +32,10 @@ pub fn account_status(guard: &Guard) -> AccountStatus {
             .ok()
             .flatten()
             .map(|ratio| plain(ratio.decimal().round_dp(6))),
+        margin_gaps: book
+            .gaps()
+            .map(|(bucket, gap)| format!("{bucket}: {gap}"))
+            .collect(),
         last_proof_ms: book.link().proof().map(crate::model::Timestamp::ms),
         positions: positions(guard),
         orders: orders(guard),
