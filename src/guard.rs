@@ -139,7 +139,9 @@ impl Guard {
 
     /// Asks for what is missing and puts it beside its cause.
     fn plan(&mut self, decision: &mut Decision) {
-        let demands = demands(&self.policies, &self.kills);
+        // Before the demands: what ends here may have shown that the venue did not keep to reduce-only.
+        decision.needs.add(self.flights.settle(&self.book));
+        let demands = demands(&self.policies, &self.kills, self.flights.stops());
         if demands.is_empty() && self.flights.is_empty() {
             self.working.clear();
             return;
@@ -203,6 +205,12 @@ impl Guard {
                     why: reason,
                 }
             }
+            Driver::Counter(leg) => Record {
+                policy: "counter".into(),
+                scope: leg.to_string(),
+                why: "an order of the guard filled past zero: what it opened is closed".into(),
+                ..Record::empty(demand.action.name())
+            },
             Driver::Rung { policy, scope, rung } => {
                 let Some(policy) = self.policies.get(*policy) else {
                     return Record::empty(demand.action.name());
@@ -239,6 +247,10 @@ impl Guard {
                 }
                 "kill".to_owned()
             }
+            Driver::Counter(leg) => {
+                self.flights.stops_mut().countered(leg);
+                "counter".to_owned()
+            }
             Driver::Rung { policy, scope, rung } => {
                 self.is_changed = true;
                 let Some(policy) = self.policies.get_mut(*policy) else {
@@ -259,6 +271,9 @@ impl Guard {
 
     /// What follows from the state as a whole: a deaf stream, transfers to read, a change of state.
     fn look_around(&mut self, decision: &mut Decision) {
+        for alarm in self.flights.stops_mut().take_alarms() {
+            decision.note(Severity::Critical, alarm);
+        }
         // The list of transfers weighs 30: it is asked for at once, and then now and then until it explains the move.
         let now = self.book.now();
         if self.book.wants_transfers() && now.since(self.transfers_asked) >= TRANSFERS_AGAIN {
@@ -354,10 +369,11 @@ impl Guard {
             return State::Starting;
         }
         let mut held = None;
-        for demand in demands(&self.policies, &self.kills) {
+        for demand in demands(&self.policies, &self.kills, self.flights.stops()) {
             let is_working = self.working.contains(&demand.driver);
             let manual = match &demand.driver {
                 Driver::Kill(_) => true,
+                Driver::Counter(_) => false,
                 Driver::Rung { policy, rung, .. } => self.policies.get(*policy).is_some_and(|policy| {
                     policy.spec.ladder.get(*rung).map(|rung| policy.latch(rung))
                         == Some(crate::policy::Latch::Manual)

@@ -4,7 +4,7 @@
 //! reduction holds its leg until the position has moved by it or holdings were read after it, so that a book that lags
 //! never asks twice.
 
-use super::Needs;
+use super::{Needs, Stops};
 use crate::book::Book;
 use crate::event::{Outcome, RejectionKind, Report};
 use crate::model::{Intent, IntentKey, Leg, Order, Qty, Span, Store, Symbol, Timestamp};
@@ -74,6 +74,7 @@ pub struct Flights {
     cancels: BTreeMap<IntentKey, Trouble>,
     last_action: Timestamp,
     powerless: bool,
+    stops: Stops,
 }
 
 impl Flights {
@@ -180,6 +181,7 @@ impl Flights {
         let Some(client_id) = order.client_id.as_ref().filter(|id| id.is_ours()) else {
             return;
         };
+        self.stops.echo(order);
         let report = Report {
             executed: order.executed,
             terminal: order.status.is_terminal(),
@@ -228,6 +230,11 @@ impl Flights {
         }
         let mut ended = Vec::new();
         for (key, flight) in &mut self.open {
+            if let Intent::Reduce(order) = &flight.intent {
+                let held = book.amount(order.leg());
+                self.stops
+                    .filled(now, order, flight.executed, flight.before, held);
+            }
             let over = match (flight.phase, reduced_leg(&flight.intent)) {
                 (Phase::Landed(at), Some(leg)) => {
                     let moved = flight.before.abs() - book.amount(leg).abs() >= flight.executed;
@@ -277,6 +284,7 @@ impl Flights {
                 ended.push(key.clone());
             }
         }
+        self.stops.look(now, |leg| book.amount(leg));
         for key in ended {
             self.open.remove(&key);
             self.cancels.remove(&key);
@@ -339,6 +347,16 @@ impl Flights {
         if let Some(trouble) = self.legs.get_mut(leg) {
             trouble.conflict = false;
         }
+    }
+
+    /// Legs on which the venue did not keep to reduce-only.
+    pub fn stops(&self) -> &Stops {
+        &self.stops
+    }
+
+    /// The same, to release them or to take their alarms.
+    pub fn stops_mut(&mut self) -> &mut Stops {
+        &mut self.stops
     }
 
     /// Every flight.

@@ -5,12 +5,14 @@ pub mod cut;
 pub mod demand;
 pub mod flights;
 pub mod plan;
+mod stops;
 mod sweep;
 mod verify;
 
 pub use demand::{Demand, Driver, Kill};
 pub use flights::{Flight, Flights, Phase};
 pub use plan::{Planned, Planner};
+pub use stops::Stops;
 
 /// What the shell is asked to read at once, instead of at the next digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

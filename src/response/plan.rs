@@ -10,7 +10,7 @@ use super::sweep::cancels;
 use super::verify::verify;
 use super::{Driver, Needs};
 use crate::book::{Book, Bucket};
-use crate::model::{ClientOrderId, Instrument, Intent, Leg, Pricing, Qty, Ratio, ReduceOrder, Store};
+use crate::model::{ClientOrderId, Instrument, Intent, Leg, Pricing, Qty, Ratio, ReduceOrder, Side, Store};
 use crate::policy::envelope::Policy;
 use crate::policy::{Action, Amount, Cut, Kind, Scope};
 use sha2::{Digest, Sha256};
@@ -92,10 +92,7 @@ impl Planner {
         demands: &[Demand],
         flights: &mut Flights,
     ) -> Round {
-        let mut round = Round {
-            needs: flights.settle(book),
-            ..Round::default()
-        };
+        let mut round = Round::default();
         if demands.is_empty() {
             flights.stand_down();
             return round;
@@ -146,6 +143,9 @@ impl Planner {
         }
         if !book.is_fresh() && !demand.may_act_blind {
             round.needs.holdings = true;
+            return;
+        }
+        if sight.flights.stops().forbids(leg, Side::closing(held)) {
             return;
         }
         let trouble = sight.flights.trouble(leg);
