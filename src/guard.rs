@@ -13,7 +13,7 @@ pub use saved::{Saved, SavedPolicy, SavedTrip, Start};
 
 use crate::book::{Book, Bucket};
 use crate::event::{Input, KillAction};
-use crate::model::{ClientOrderId, Intent, Leg, Qty, Span, Symbol, Timestamp};
+use crate::model::{ClientOrderId, Intent, Leg, OrderId, Qty, Span, Symbol, Timestamp};
 use crate::policy::envelope::{Policy, PolicyState, RungState, Transition};
 use crate::policy::{Action, Memory, Mode, PolicySet};
 use crate::response::demand::demands;
@@ -42,10 +42,14 @@ pub struct Guard {
     is_changed: bool,
     wake: Option<Timestamp>,
     was_deaf: bool,
+    was_odd: bool,
+    odd_times_seen: u64,
     /// Buckets of which people were told that the venue counts otherwise.
     gaps_told: BTreeSet<Bucket>,
     /// Legs of which people were told that the venue contradicts itself.
     disputes_told: Vec<Leg>,
+    /// The last of the venue's own orders that people were told of.
+    forced_told: Option<OrderId>,
     transfers_asked: Timestamp,
     restored: Vec<(Intent, Qty)>,
 }
@@ -71,8 +75,11 @@ impl Guard {
             is_changed: false,
             wake: None,
             was_deaf: false,
+            was_odd: false,
+            odd_times_seen: 0,
             gaps_told: BTreeSet::new(),
             disputes_told: Vec::new(),
+            forced_told: None,
             transfers_asked: Timestamp::default(),
             restored: Vec::new(),
         };
@@ -271,7 +278,7 @@ impl Guard {
 
     /// What follows from the state as a whole: a deaf stream, transfers to read, a change of state.
     fn look_around(&mut self, decision: &mut Decision) {
-        for alarm in self.flights.stops_mut().take_alarms() {
+        for alarm in self.flights.take_alarms() {
             decision.note(Severity::Critical, alarm);
         }
         // The list of transfers weighs 30: it is asked for at once, and then now and then until it explains the move.

@@ -20,8 +20,8 @@ pub use transfers::{Telling, TransferMemory};
 
 use crate::event::{AccountUpdate, Event, Reading, Reason, Settings};
 use crate::model::{
-    Asset, AssetIndex, Balance, Instrument, Leg, MarginType, Money, Position, PositionMode, Price, Qty, Span,
-    Store, Symbol, Tier, Timestamp,
+    Asset, AssetIndex, Balance, Instrument, Leg, MarginType, Money, Order, Position, PositionMode, Price,
+    Qty, Span, Store, Symbol, Tier, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +31,8 @@ use std::sync::OnceLock;
 ///
 /// Source: FAILURES.md MO-23, readings lag the stream by up to five seconds.
 const READ_LAG: Span = Span::from_secs(5);
+/// A time of the venue this far from ours is no time: the event counts as of its receipt, and is told (MO-22).
+const CLOCKS_APART_MAX: Span = Span::from_secs(60);
 /// A mark price older than this is stale: one digest and a margin (POLICIES.md d.6 says 5 s for the stream;
 /// the digest brings marks every five seconds when the market stream is away).
 const MARK_AGE_MAX: Span = Span::from_secs(10);
@@ -123,6 +125,7 @@ pub struct Book {
     mismatches: u64,
     unknown_events: u64,
     failed_reads: u64,
+    odd_times: u64,
 }
 
 impl Book {
@@ -136,11 +139,13 @@ impl Book {
             Event::Link(change) => self.link.change(now, change),
             Event::Account(update) => {
                 self.link.spoke(now);
-                self.account(update);
+                let at = self.plausible(update.at);
+                self.account(update, at);
             }
             Event::Order(order) => {
                 self.link.spoke(now);
-                self.orders.update(now, order);
+                let at = self.plausible(order.at);
+                self.orders.update(now, &Order { at, ..order.clone() });
             }
             Event::MarginCall(call) => {
                 self.link.spoke(now);
@@ -185,10 +190,26 @@ impl Book {
         self.equity_now.take();
     }
 
-    fn account(&mut self, update: &AccountUpdate) {
+    /// The venue's time of an event, when it can be one. From the future it would outrank all that comes after it.
+    fn plausible(&mut self, at: Timestamp) -> Timestamp {
+        let (ahead, behind) = (at.since(self.now), self.now.since(at));
+        if ahead.max(behind) > CLOCKS_APART_MAX {
+            self.odd_times = self.odd_times.saturating_add(1);
+        }
+        if ahead > CLOCKS_APART_MAX { self.now } else { at }
+    }
+
+    fn account(&mut self, update: &AccountUpdate, at: Timestamp) {
         for change in &update.balances {
             let purse = self.purses.get(&change.asset);
-            if purse.is_some_and(|purse| purse.balance.at > update.at) {
+            // The same again is a repeated delivery: what it told of a transfer was counted.
+            let is_old = |purse: &Purse| {
+                purse.balance.at > at
+                    || (purse.balance.at == at
+                        && purse.balance.wallet == change.wallet
+                        && purse.balance.cross_wallet == change.cross_wallet)
+            };
+            if purse.is_some_and(is_old) {
                 continue;
             }
             match &update.reason {
@@ -203,7 +224,7 @@ impl Book {
             let balance = Balance {
                 wallet: change.wallet,
                 cross_wallet: change.cross_wallet,
-                at: update.at,
+                at,
             };
             self.purses.insert(
                 change.asset.clone(),
@@ -215,7 +236,7 @@ impl Book {
         }
         for change in &update.positions {
             let known = self.held.get(&change.leg);
-            if known.is_some_and(|held| held.position.at > update.at) {
+            if known.is_some_and(|held| held.position.at > at) {
                 continue;
             }
             let position = Position {
@@ -223,7 +244,7 @@ impl Book {
                 entry: change.entry,
                 margin: change.margin,
                 isolated_wallet: change.isolated_wallet,
-                at: update.at,
+                at,
             };
             self.held.insert(
                 change.leg.clone(),
@@ -432,12 +453,13 @@ impl Book {
             .collect()
     }
 
-    /// Counters for people: digests that differed, events not known, reads that failed.
-    pub fn counters(&self) -> [(&'static str, u64); 3] {
+    /// Counters for people: digests that differed, events not known, reads that failed, times that were none.
+    pub fn counters(&self) -> [(&'static str, u64); 4] {
         [
             ("digest_mismatches", self.mismatches),
             ("unknown_events", self.unknown_events),
             ("failed_reads", self.failed_reads),
+            ("odd_times", self.odd_times),
         ]
     }
 }

@@ -3,8 +3,11 @@
 use super::gap::Late;
 use super::{Book, EXPLAIN_WITHIN, Held, Purse, READ_LAG};
 use crate::event::Holdings;
-use crate::model::{Leg, MarginType, Money, Position, Qty, Timestamp};
+use crate::model::{Leg, MarginType, Money, Position, Qty, Span, Timestamp};
 use std::collections::BTreeMap;
+
+/// A reading that is still dated before what the stream said this long ago is no late one: its time is wrong (MO-22).
+const LATE_MAX: Span = Span::from_secs(30);
 
 impl Book {
     /// A reading of everything: the digest. It proves life when it agrees with what the stream said.
@@ -110,11 +113,12 @@ impl Book {
 
     /// Whether a reading dated `read` is older than the fact that we hold.
     ///
-    /// The venue's update time decides; it is 0 on untouched rows (binance-usdm.md 5.7), and then a reading yields
+    /// The venue's update time decides, as long as the stream spoke lately: a time that went wrong once must not keep
+    /// every reading out for ever. It is 0 on untouched rows (binance-usdm.md 5.7), and then a reading yields
     /// to what the stream said a moment ago.
     fn is_late(&self, known: Timestamp, touched: Timestamp, read: Timestamp) -> bool {
         if read.ms() > 0 {
-            read < known
+            read < known && self.now.since(touched) <= LATE_MAX
         } else {
             self.now.since(touched) <= READ_LAG
         }

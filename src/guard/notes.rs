@@ -3,11 +3,23 @@
 use super::Guard;
 use super::decision::{Decision, Severity};
 use crate::event::{Event, Holdings, Link, Outcome};
+use crate::model::Order;
 
 impl Guard {
     pub(super) fn note_event(&mut self, event: &Event, decision: &mut Decision) {
+        if matches!(event, Event::Account(_) | Event::Order(_)) {
+            self.note_odd_time(decision);
+        }
         match event {
-            Event::Order(order) => self.flights.order(self.book.now(), order),
+            Event::Order(order) => {
+                self.flights.order(self.book.now(), order);
+                self.note_forced(order, decision);
+            }
+            Event::OpenOrders(_, orders) => {
+                for order in orders {
+                    self.flights.order(self.book.now(), order);
+                }
+            }
             Event::MarginCall(_) => {
                 decision.needs.holdings = true;
                 decision.note(Severity::Critical, "the venue calls for margin".into());
@@ -90,5 +102,33 @@ impl Guard {
             }
         }
         self.disputes_told.clone_from(&read.disputed);
+        let unknown = read
+            .positions
+            .iter()
+            .any(|(leg, _)| self.book.instrument(&leg.symbol).is_err());
+        decision.needs.rules |= unknown && self.book.is_ready();
+    }
+
+    /// The venue trades on the account by itself: told once an order, and looked at.
+    fn note_forced(&mut self, order: &Order, decision: &mut Decision) {
+        let Some(what) = order.forced() else { return };
+        if self.forced_told.as_ref() != Some(&order.id) {
+            self.forced_told = Some(order.id.clone());
+            let (side, quantity, leg) = (order.side, order.quantity, order.leg());
+            let text = format!("the venue's own {what} order: {side} {quantity} {leg}");
+            decision.note(Severity::Critical, text);
+        }
+        decision.needs.holdings = true;
+    }
+
+    /// An event is dated far from our clock: told when that begins.
+    fn note_odd_time(&mut self, decision: &mut Decision) {
+        let [.., (_, odd_times)] = self.book.counters();
+        let is_odd = odd_times > self.odd_times_seen;
+        if is_odd && !self.was_odd {
+            let text = "an event of the venue is dated far from our clock; its time is not believed";
+            decision.note(Severity::Warning, text.into());
+        }
+        (self.odd_times_seen, self.was_odd) = (odd_times, is_odd);
     }
 }

@@ -22,6 +22,12 @@ const DOUBT_MAX: Span = Span::from_secs(30);
 const PAUSE: Span = Span::from_ms(200);
 /// Longest pause between tries: a leg that cannot be closed is tried for ever, slowly.
 const PAUSE_MAX: Span = Span::from_secs(30);
+/// The same refusal of the request's form so many times in a row opens a circuit: it will not get better by itself.
+const SAME_MAX: u32 = 3;
+/// Between probes while a circuit is open (FAILURES.md OR-26).
+const PROBE_EVERY: Span = Span::from_secs(60);
+/// Orders of the guard take at once or expire; one that rests for longer than this is cancelled (OR-32).
+const REST_MAX: Span = Span::from_secs(5);
 
 /// A request in the air.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +68,10 @@ pub struct Trouble {
     pub not_before: Timestamp,
     /// Other closing orders hold the position: cancel them first.
     pub conflict: bool,
+    /// The venue said that it is done, and it was not.
+    pub ignored: bool,
+    /// The code of the last refusal, and how often it came in a row.
+    pub same: (i64, u32),
     /// The last refusal, for people.
     pub last: String,
 }
@@ -75,6 +85,7 @@ pub struct Flights {
     last_action: Timestamp,
     powerless: bool,
     stops: Stops,
+    alarms: Vec<String>,
 }
 
 impl Flights {
@@ -151,7 +162,14 @@ impl Flights {
                 };
                 trouble.failures = trouble.failures.saturating_add(1);
                 trouble.last = format!("{} {}", rejection.code, rejection.message);
+                trouble.same = match trouble.same {
+                    (code, count) if code == rejection.code => (code, count.saturating_add(1)),
+                    _ => (rejection.code, 1),
+                };
+                self.alarms
+                    .extend(alarm(key, leg.as_ref(), rejection.kind, trouble));
                 let pause = match rejection.kind {
+                    RejectionKind::Structural if trouble.same.1 >= SAME_MAX => PROBE_EVERY,
                     RejectionKind::Retry(span) => span.max(pause(trouble.failures.saturating_sub(1))),
                     RejectionKind::Powerless | RejectionKind::Stuck => PAUSE_MAX,
                     _ => pause(trouble.failures),
@@ -229,6 +247,7 @@ impl Flights {
             return needs;
         }
         let mut ended = Vec::new();
+        let mut ignored = Vec::new();
         for (key, flight) in &mut self.open {
             if let Intent::Reduce(order) = &flight.intent {
                 let held = book.amount(order.leg());
@@ -253,6 +272,9 @@ impl Flights {
                         _ => Store::Regular,
                     };
                     let read = book.orders().read_at(store).is_some_and(|read| read > at);
+                    if !gone && read && waited && is_ignored(book, store, flight) {
+                        ignored.push(key.clone());
+                    }
                     gone || (read && waited) || now.since(at) >= LANDED_MAX
                 }
                 // A cancel is over when its orders are gone, whatever its answer will be.
@@ -287,9 +309,19 @@ impl Flights {
         self.stops.look(now, |leg| book.amount(leg));
         for key in ended {
             self.open.remove(&key);
-            self.cancels.remove(&key);
+            if !ignored.contains(&key) {
+                self.cancels.remove(&key);
+            }
             self.last_action = now;
         }
+        // The venue said "cancelled", and a reading after it still lists what was there before.
+        for key in ignored {
+            let trouble = self.cancels.entry(key).or_default();
+            trouble.failures = trouble.failures.saturating_add(1);
+            trouble.not_before = now.after(pause(trouble.failures));
+            trouble.ignored = true;
+        }
+        self.cancels.retain(|key, _| has_any(book, key));
         needs
     }
 
@@ -335,6 +367,27 @@ impl Flights {
         self.cancels
             .get(key)
             .is_some_and(|trouble| trouble.not_before > now)
+    }
+
+    /// Whether the venue said that it cancelled all orders of a symbol, and did not.
+    pub fn is_ignored(&self, key: &IntentKey) -> bool {
+        self.cancels.get(key).is_some_and(|trouble| trouble.ignored)
+    }
+
+    /// Whether an order of ours rests for longer than it may.
+    pub fn is_overdue(&self, now: Timestamp, order: &Order) -> bool {
+        let flight = order
+            .client_id
+            .clone()
+            .and_then(|id| self.open.get(&IntentKey::Reduce(id)));
+        now.since(flight.map_or(order.at, |flight| flight.sent)) >= REST_MAX
+    }
+
+    /// What people must be told, once.
+    pub fn take_alarms(&mut self) -> Vec<String> {
+        let mut alarms = self.stops.take_alarms();
+        alarms.append(&mut self.alarms);
+        alarms
     }
 
     /// Troubles of a leg.
@@ -389,6 +442,7 @@ impl Flights {
     /// When something here changes by time alone.
     pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let flights = self.open.values().filter_map(|flight| match flight.phase {
+            Phase::Sent if now < flight.sent.after(REST_MAX) => Some(flight.sent.after(REST_MAX)),
             Phase::Sent => Some(flight.sent.after(ANSWER_MAX)),
             Phase::Doubtful => Some(next_of(now, flight.sent.after(DOUBT_MAX))),
             Phase::Landed(at) => Some(next_of(now, at.after(SETTLE))),
@@ -406,6 +460,42 @@ impl Flights {
 /// The first moment to look, and then every [`SETTLE`] until it is over.
 fn next_of(now: Timestamp, first: Timestamp) -> Timestamp {
     if first > now { first } else { now.after(SETTLE) }
+}
+
+/// What people must be told of a refusal: that a leg is stuck, and that a request is wrong in itself.
+fn alarm(key: &IntentKey, leg: Option<&Leg>, kind: RejectionKind, trouble: &Trouble) -> Option<String> {
+    let what = leg.map_or_else(|| format!("a cancel in {}", key.about()), Leg::to_string);
+    match (kind, trouble.same.1) {
+        (RejectionKind::Stuck, 1) => Some(format!(
+            "{what} is stuck: {}; it is tried again and again",
+            trouble.last
+        )),
+        (RejectionKind::Structural, SAME_MAX) => Some(format!(
+            "{what} is stuck: refused {SAME_MAX} times for the same reason, {}; from now on it is tried once a minute",
+            trouble.last
+        )),
+        _ => None,
+    }
+}
+
+/// Whether something is open that a cancel is for.
+fn has_any(book: &Book, key: &IntentKey) -> bool {
+    match key {
+        IntentKey::Cancel(id) => book.orders().get(id).is_some(),
+        IntentKey::CancelAll(store, symbol) => any_open(book, *store, symbol),
+        IntentKey::Reduce(_) => false,
+    }
+}
+
+/// Whether an order is still open that was there when its cancel was sent; younger ones came after it.
+fn is_ignored(book: &Book, store: Store, flight: &Flight) -> bool {
+    book.orders().of(flight.intent.symbol()).any(|order| {
+        let is_meant = match &flight.intent {
+            Intent::Cancel(id) => order.id == *id,
+            _ => order.id.store == store,
+        };
+        is_meant && order.at <= flight.sent
+    })
 }
 
 /// Whether what a cancel is for is no longer open.

@@ -121,7 +121,7 @@ impl Stops {
     }
 
     /// What people must be told, once.
-    pub fn take_alarms(&mut self) -> Vec<String> {
+    pub(super) fn take_alarms(&mut self) -> Vec<String> {
         std::mem::take(&mut self.alarms)
     }
 }

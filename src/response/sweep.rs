@@ -3,7 +3,7 @@
 use super::plan::{Planned, Round, Sight, highest};
 use super::verify::is_verified_flat;
 use crate::book::Book;
-use crate::model::{ClientOrderId, Intent, IntentKey, Leg, Order, OrderKind, Qty, Store, Symbol};
+use crate::model::{ClientOrderId, Intent, IntentKey, Leg, Order, Qty, Store, Symbol};
 use crate::policy::Action;
 
 /// How many requests of a step may be cancels, so that a grid of orders never keeps a reduction waiting.
@@ -32,7 +32,7 @@ pub(super) fn cancels(sight: &Sight<'_>, round: &mut Round) {
                 .book
                 .orders()
                 .of(&symbol)
-                .filter(|order| order.id.store == store && order.kind != OrderKind::Liquidation)
+                .filter(|order| order.id.store == store && order.forced().is_none())
                 .collect();
             let mut doomed: Vec<(usize, &Order)> = Vec::new();
             let spare = spare_closers(sight.book, &symbol);
@@ -50,6 +50,7 @@ pub(super) fn cancels(sight: &Sight<'_>, round: &mut Round) {
                     .is_some_and(|trouble| trouble.conflict);
                 let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_ours);
                 let goes = match store {
+                    Store::Regular if ours && sight.flights.is_overdue(sight.book.now(), order) => true,
                     Store::Regular if flattens || conflicted => !ours,
                     Store::Conditional if flattens && is_verified_flat(sight, &order.leg(), index) => true,
                     _ => could_add(order, &spare),
@@ -61,15 +62,15 @@ pub(super) fn cancels(sight: &Sight<'_>, round: &mut Round) {
             let Some((first, _)) = doomed.first() else {
                 continue;
             };
-            // One request for the lot when nothing else of the symbol would go with it.
-            if doomed.len() > 1 && doomed.len() == open.len() {
+            // One request for the lot when nothing else of the symbol would go with it, unless it had no effect before.
+            let all = IntentKey::CancelAll(store, symbol.clone());
+            if doomed.len() > 1 && doomed.len() == open.len() && !sight.flights.is_ignored(&all) {
                 let all = match store {
                     Store::Regular => Intent::CancelAll(symbol.clone()),
                     Store::Conditional => Intent::CancelAllConditional(symbol.clone()),
                 };
                 wants(sight, round, *first, all);
             } else {
-                let all = IntentKey::CancelAll(store, symbol.clone());
                 for (index, order) in doomed {
                     if !sight.flights.has(&all) {
                         wants(sight, round, index, Intent::Cancel(order.id.clone()));
