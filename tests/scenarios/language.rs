@@ -376,7 +376,7 @@ impl Stage {
                 margin: Some(self.margin_of(leg)),
                 isolated_wallet: self.shapes.isolated.get(leg).copied().unwrap_or(Money::ZERO),
             }],
-            at: self.now,
+            at: Timestamp::from_ms(self.now.ms() + self.shapes.dated_ms),
         }
     }
 

@@ -27,7 +27,7 @@ pub fn words(decision: &Decision) -> Vec<String> {
         words.push(text);
     }
     for note in &decision.notes {
-        const TOLD: [&str; 7] = [
+        const TOLD: [&str; 8] = [
             "verified",
             "aim",
             "worse one",
@@ -35,6 +35,7 @@ pub fn words(decision: &Decision) -> Vec<String> {
             "stopped",
             "stuck",
             "venue's own",
+            "not believed",
         ];
         if note.text.starts_with("state ") || TOLD.iter().any(|part| note.text.contains(part)) {
             words.push(note.text.clone());

@@ -17,6 +17,8 @@ pub struct Shapes {
     /// Legs that stand on a wallet of their own.
     pub isolated: BTreeMap<Leg, Money>,
     pub disputed: Vec<Leg>,
+    /// How far the times of account events are off.
+    pub dated_ms: i64,
     /// The venue's own count: by asset, by leg, and of everything.
     asset_claims: BTreeMap<Asset, Claim>,
     leg_claims: BTreeMap<Leg, Claim>,
@@ -132,6 +134,14 @@ impl Stage {
             }
             ["disputed"] => {
                 self.shapes.disputed.clear();
+                vec![]
+            }
+            ["dated", rest @ ..] => {
+                self.shapes.dated_ms = match rest {
+                    [text] if text.starts_with('-') => -super::offset(&text[1..]).ms(),
+                    [text] => super::offset(text).ms(),
+                    _ => 0,
+                };
                 vec![]
             }
             ["reads"] => {
