@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// After a landing, how long the stream may take to show the effect before it is read instead.
 const SETTLE: Span = Span::from_ms(300);
-/// After this a landed flight no longer holds its leg: reads keep failing, and the book is the best there is.
+/// After this a landed flight no longer holds its leg, nor a refusal: reads keep failing, and what is known must do.
 const LANDED_MAX: Span = Span::from_secs(10);
 /// The executor answers within its own deadline of 3 s; after this an answer was lost and the venue is asked.
 const ANSWER_MAX: Span = Span::from_secs(10);
@@ -66,8 +66,10 @@ pub struct Trouble {
     pub band: u32,
     /// Not before.
     pub not_before: Timestamp,
-    /// Other closing orders hold the position: cancel them first.
+    /// Other closing orders hold the position, or it is gone: cancel them first, and read again.
     pub conflict: bool,
+    /// When it was refused last.
+    pub refused: Timestamp,
     /// The venue said that it is done, and it was not.
     pub ignored: bool,
     /// The code of the last refusal, and how often it came in a row.
@@ -175,6 +177,7 @@ impl Flights {
                     _ => pause(trouble.failures),
                 };
                 trouble.not_before = now.after(pause);
+                trouble.refused = now;
                 match rejection.kind {
                     RejectionKind::Conflict => trouble.conflict = true,
                     RejectionKind::Band => trouble.band = trouble.band.saturating_add(1),
@@ -259,8 +262,9 @@ impl Flights {
                     let moved = flight.before.abs() - book.amount(leg).abs() >= flight.executed;
                     let read = book.holdings_read().is_some_and(|read| read > at);
                     let waited = now.since(at) >= SETTLE;
-                    needs.holdings |= !moved && !read && waited;
-                    moved || (read && waited) || now.since(at) >= LANDED_MAX
+                    // Later on the digests look anyway.
+                    needs.holdings |= !moved && !read && waited && now.since(at) < LANDED_MAX;
+                    moved || (read && waited)
                 }
                 (Phase::Landed(at), None) => {
                     let gone = is_gone(book, &flight.intent);
@@ -342,9 +346,17 @@ impl Flights {
     }
 
     /// Whether a reduction of this leg is in the air.
-    pub fn is_busy(&self, leg: &Leg) -> bool {
+    pub fn is_busy(&self, now: Timestamp, leg: &Leg) -> bool {
         self.reductions()
-            .any(|(_, flight)| reduced_leg(&flight.intent) == Some(leg))
+            .any(|(_, flight)| reduced_leg(&flight.intent) == Some(leg) && !is_unseen(now, flight))
+    }
+
+    /// What filled so long ago that no reading showed it for want of readings: it is gone all the same (MO-13).
+    pub fn unseen(&self, now: Timestamp, leg: &Leg) -> Qty {
+        self.reductions()
+            .filter(|(_, flight)| reduced_leg(&flight.intent) == Some(leg) && is_unseen(now, flight))
+            .map(|(_, flight)| flight.executed)
+            .sum()
     }
 
     /// What is in the air for a leg, not yet filled as far as the position shows.
@@ -393,6 +405,14 @@ impl Flights {
     /// Troubles of a leg.
     pub fn trouble(&self, leg: &Leg) -> Option<&Trouble> {
         self.legs.get(leg)
+    }
+
+    /// Whether a leg's last order was refused for want of a position, and nothing was read since.
+    pub fn wants_look(&self, now: Timestamp, leg: &Leg, read: Option<Timestamp>) -> bool {
+        self.legs.get(leg).is_some_and(|trouble| {
+            let looked = read.is_some_and(|read| read > trouble.refused);
+            trouble.conflict && !looked && now.since(trouble.refused) < LANDED_MAX
+        })
     }
 
     /// The orders that held a leg are gone: the next try needs no cancel first.
@@ -445,15 +465,22 @@ impl Flights {
             Phase::Sent if now < flight.sent.after(REST_MAX) => Some(flight.sent.after(REST_MAX)),
             Phase::Sent => Some(flight.sent.after(ANSWER_MAX)),
             Phase::Doubtful => Some(next_of(now, flight.sent.after(DOUBT_MAX))),
+            Phase::Landed(at) if now.since(at) >= LANDED_MAX => None,
             Phase::Landed(at) => Some(next_of(now, at.after(SETTLE))),
             Phase::Suppressed => None,
         });
+        let conflicts = self.legs.values().filter(|trouble| trouble.conflict);
+        let conflicts = conflicts.map(|trouble| trouble.refused.after(LANDED_MAX));
         let pauses = self
             .legs
             .values()
             .chain(self.cancels.values())
             .map(|trouble| trouble.not_before);
-        flights.chain(pauses).filter(|at| *at > now).min()
+        flights
+            .chain(pauses)
+            .chain(conflicts)
+            .filter(|at| *at > now)
+            .min()
     }
 }
 
@@ -476,6 +503,11 @@ fn alarm(key: &IntentKey, leg: Option<&Leg>, kind: RejectionKind, trouble: &Trou
         )),
         _ => None,
     }
+}
+
+/// Whether a flight is over at the venue, and nothing that could show its effect arrived for long.
+fn is_unseen(now: Timestamp, flight: &Flight) -> bool {
+    matches!(flight.phase, Phase::Landed(at) if now.since(at) >= LANDED_MAX)
 }
 
 /// Whether something is open that a cancel is for.

@@ -134,11 +134,16 @@ impl Planner {
     /// The next order that brings a leg to its target, if none is in the air.
     fn reduce(&mut self, sight: &Sight<'_>, leg: &Leg, target: Qty, index: usize, round: &mut Round) {
         let (book, now) = (sight.book, sight.book.now());
-        let held = book.amount(leg);
+        let (amount, unseen) = (book.amount(leg), sight.flights.unseen(now, leg));
+        let held = if amount.is_negative() {
+            (amount + unseen).min(Qty::ZERO)
+        } else {
+            (amount - unseen).max(Qty::ZERO)
+        };
         let (Some(demand), true) = (sight.demands.get(index), held.abs() > target) else {
             return;
         };
-        if sight.flights.is_busy(leg) || round.planned.len() >= INTENTS_MAX {
+        if sight.flights.is_busy(now, leg) || round.planned.len() >= INTENTS_MAX {
             return;
         }
         if !book.is_fresh() && !demand.may_act_blind {
@@ -150,6 +155,10 @@ impl Planner {
         }
         let trouble = sight.flights.trouble(leg);
         if trouble.is_some_and(|trouble| trouble.not_before > now) {
+            return;
+        }
+        if sight.flights.wants_look(now, leg, book.holdings_read()) {
+            round.needs.holdings = true;
             return;
         }
         if trouble.is_some_and(|trouble| trouble.conflict) && any_regular(book, leg) {

@@ -17,7 +17,7 @@ pub(super) fn is_verified_flat(sight: &Sight<'_>, leg: &Leg, demand: usize) -> b
         .map_or(Timestamp::default(), |demand| demand.since);
     let after = since.max(last_reduction(sight));
     is_dust(sight.book, leg)
-        && !sight.flights.is_busy(leg)
+        && !sight.flights.is_busy(sight.book.now(), leg)
         && sight.book.holdings_read().is_some_and(|read| read > after)
 }
 

@@ -345,7 +345,10 @@ impl Stage {
                     .collect()
             }
             ["outcome", number, rest @ ..] => {
-                let key = self.last[number.parse::<usize>().unwrap() - 1].clone();
+                let Some(key) = self.last.get(number.parse::<usize>().unwrap() - 1).cloned() else {
+                    said.push(format!("there is no request {number}"));
+                    return vec![];
+                };
                 vec![Input::Outcome(key, outcome(rest, self.now))]
             }
             _ => self.shape(words, said),

@@ -17,6 +17,8 @@ pub struct Shapes {
     /// Legs that stand on a wallet of their own.
     pub isolated: BTreeMap<Leg, Money>,
     pub disputed: Vec<Leg>,
+    /// The last order of the guard that was shown.
+    own: Option<Order>,
     /// How far the times of account events are off.
     pub dated_ms: i64,
     /// The venue's own count: by asset, by leg, and of everything.
@@ -203,6 +205,16 @@ impl Stage {
             // own N new|partly|filled|ended EXECUTED [plain]: the stream on the Nth intent's order.
             ["own", number, status, executed, rest @ ..] => {
                 let order = self.own(number.parse().unwrap(), status, executed, rest);
+                self.shapes.own.clone_from(&order);
+                order
+                    .into_iter()
+                    .map(|order| Input::Venue(Event::Order(order)))
+                    .collect()
+            }
+            // The last order of ours that was shown is over, cancelled.
+            ["withdrawn"] => {
+                let mut order = self.shapes.own.clone().unwrap();
+                (order.status, order.at) = (OrderStatus::Ended, self.now);
                 vec![Input::Venue(Event::Order(order))]
             }
             // venue CLIENT_ID ID LEG SIDE QTY STATUS: an order that nobody of the account sent.
@@ -240,9 +252,9 @@ impl Stage {
     }
 
     /// The order of the Nth intent as the venue shows it.
-    fn own(&self, number: usize, status: &str, executed: &str, rest: &[&str]) -> Order {
-        let IntentKey::Reduce(client) = &self.last[number - 1] else {
-            panic!("no order: {:?}", self.last[number - 1]);
+    fn own(&self, number: usize, status: &str, executed: &str, rest: &[&str]) -> Option<Order> {
+        let Some(IntentKey::Reduce(client)) = self.last.get(number - 1) else {
+            return None;
         };
         let flight = self.guard.flights().reductions();
         let reduce = flight
@@ -251,8 +263,8 @@ impl Stage {
                 _ => None,
             })
             .next();
-        let reduce = reduce.expect("it is in the air");
-        Order {
+        let reduce = reduce?;
+        Some(Order {
             id: OrderId {
                 store: Store::Regular,
                 symbol: reduce.leg().symbol.clone(),
@@ -271,7 +283,7 @@ impl Stage {
             close_position: false,
             status: status_of(status),
             at: self.now,
-        }
+        })
     }
 }
 
