@@ -4,6 +4,7 @@
 //! right-hand side is written by the runner (`UPDATE=1 cargo test scenarios`) and reviewed in the diff. Nothing
 //! here knows a socket or a clock.
 
+mod arrival;
 mod language;
 mod random;
 mod rules;
