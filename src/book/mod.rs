@@ -118,6 +118,8 @@ pub struct Book {
     /// Whether something was known of the account before this process.
     is_resumed: bool,
     holdings_read: Option<Timestamp>,
+    settings_read: Option<Timestamp>,
+    rules_read: Option<Timestamp>,
     calls: BTreeMap<Bucket, Timestamp>,
     gaps: BTreeMap<Bucket, Gap>,
     flow: Option<Money>,
@@ -159,7 +161,10 @@ impl Book {
             }
             Event::Holdings(holdings) => self.holdings(holdings),
             Event::OpenOrders(store, orders) => self.orders.read(now, *store, orders),
-            Event::Settings(settings) => self.settings = Some(*settings),
+            Event::Settings(settings) => {
+                self.settings = Some(*settings);
+                self.settings_read = Some(now);
+            }
             Event::MarginTypes(types) => self.margin_types.extend(types.iter().cloned()),
             Event::Rules(instruments) => self.rules(instruments),
             Event::Tiers(tiers) => {
@@ -274,6 +279,7 @@ impl Book {
     }
 
     fn rules(&mut self, instruments: &[Instrument]) {
+        self.rules_read = Some(self.now);
         for instrument in instruments {
             let mut instrument = instrument.clone();
             if instrument.tiers.is_empty()
@@ -336,6 +342,16 @@ impl Book {
     /// When the holdings were last read over REST, by our clock.
     pub fn holdings_read(&self) -> Option<Timestamp> {
         self.holdings_read
+    }
+
+    /// When the account's modes were last read, by our clock.
+    pub fn settings_read(&self) -> Option<Timestamp> {
+        self.settings_read
+    }
+
+    /// When the rules of the contracts were last read, by our clock.
+    pub fn rules_read(&self) -> Option<Timestamp> {
+        self.rules_read
     }
 
     /// What must be read again before equity can be trusted.

@@ -68,8 +68,8 @@ pub struct Trouble {
     pub not_before: Timestamp,
     /// Other closing orders hold the position, or it is gone: cancel them first, and read again.
     pub conflict: bool,
-    /// When it was refused last.
-    pub refused: Timestamp,
+    /// When it was refused last, and how.
+    pub refused: Option<(Timestamp, RejectionKind)>,
     /// The venue said that it is done, and it was not.
     pub ignored: bool,
     /// The code of the last refusal, and how often it came in a row.
@@ -177,7 +177,7 @@ impl Flights {
                     _ => pause(trouble.failures),
                 };
                 trouble.not_before = now.after(pause);
-                trouble.refused = now;
+                trouble.refused = Some((now, rejection.kind));
                 match rejection.kind {
                     RejectionKind::Conflict => trouble.conflict = true,
                     RejectionKind::Band => trouble.band = trouble.band.saturating_add(1),
@@ -407,12 +407,19 @@ impl Flights {
         self.legs.get(leg)
     }
 
-    /// Whether a leg's last order was refused for want of a position, and nothing was read since.
-    pub fn wants_look(&self, now: Timestamp, leg: &Leg, read: Option<Timestamp>) -> bool {
-        self.legs.get(leg).is_some_and(|trouble| {
-            let looked = read.is_some_and(|read| read > trouble.refused);
-            trouble.conflict && !looked && now.since(trouble.refused) < LANDED_MAX
-        })
+    /// Whether the next order of a leg waits for a reading of what its last refusal put in doubt.
+    pub fn wants_look(&self, book: &Book, leg: &Leg) -> bool {
+        let Some((at, kind)) = self.legs.get(leg).and_then(|trouble| trouble.refused) else {
+            return false;
+        };
+        let read = match kind {
+            RejectionKind::Conflict => book.holdings_read(),
+            RejectionKind::Mode => book.settings_read(),
+            RejectionKind::Size => book.rules_read(),
+            _ => return false,
+        };
+        let is_read = read.is_some_and(|read| read > at);
+        !is_read && book.now().since(at) < LANDED_MAX
     }
 
     /// The orders that held a leg are gone: the next try needs no cancel first.
@@ -469,18 +476,14 @@ impl Flights {
             Phase::Landed(at) => Some(next_of(now, at.after(SETTLE))),
             Phase::Suppressed => None,
         });
-        let conflicts = self.legs.values().filter(|trouble| trouble.conflict);
-        let conflicts = conflicts.map(|trouble| trouble.refused.after(LANDED_MAX));
+        let looks = self.legs.values().filter_map(|trouble| trouble.refused);
+        let looks = looks.map(|(at, _)| at.after(LANDED_MAX));
         let pauses = self
             .legs
             .values()
             .chain(self.cancels.values())
             .map(|trouble| trouble.not_before);
-        flights
-            .chain(pauses)
-            .chain(conflicts)
-            .filter(|at| *at > now)
-            .min()
+        flights.chain(pauses).chain(looks).filter(|at| *at > now).min()
     }
 }
 

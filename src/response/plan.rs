@@ -157,8 +157,8 @@ impl Planner {
         if trouble.is_some_and(|trouble| trouble.not_before > now) {
             return;
         }
-        if sight.flights.wants_look(now, leg, book.holdings_read()) {
-            round.needs.holdings = true;
+        // It was asked for with the refusal.
+        if sight.flights.wants_look(book, leg) {
             return;
         }
         if trouble.is_some_and(|trouble| trouble.conflict) && any_regular(book, leg) {

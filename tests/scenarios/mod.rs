@@ -9,6 +9,7 @@ mod language;
 mod random;
 mod rules;
 mod said;
+mod slices;
 
 use language::Stage;
 use std::fs;
