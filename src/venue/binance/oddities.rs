@@ -221,7 +221,7 @@ fn pa_09_a_symbol_cannot_leave_its_parameter_and_none_has_control_characters() {
         assert_eq!(query.split('&').count(), 2, "{line}");
     }
     // A control character is no part of a name: the element is told and left out.
-    let body = fixture("private-order-trade-update-new").replace("BTCUSDT", "BTC\\nUSDT");
+    let body = fixture("private-order-trade-update-new").replace("ETHUSDT", "ETH\\nUSDT");
     let got = private(&body);
     assert!(
         matches!(&got[..], [Event::Unknown(what)] if what.contains("field `s`")),
