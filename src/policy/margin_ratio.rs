@@ -3,9 +3,9 @@
 //!
 //! Trips when a bucket's ratio is at or above a threshold; a bucket that needs margin and has no positive balance is
 //! beyond all of them. Before the account was read, or when a mark price, an entry price or a maintenance tier is
-//! missing, it is unknown. At every digest our count is compared with the venue's own, and the worse one counts. Recovers
-//! when the ratio is `clear` under the threshold. Does not cover what the venue's own
-//! model knows and ours does not (portfolio margin, credits).
+//! missing, it is unknown. At every digest our count is compared with the venue's own, and the worse one counts.
+//! Recovers when the ratio is `clear` under the threshold. Does not cover what the venue neither says nor documents
+//! (portfolio margin, credits).
 //!
 //! Source: POLICIES.md b.2; binance-usdm.md 9.
 
