@@ -181,6 +181,41 @@ pub struct Holdings {
     pub positions: Vec<(Leg, Position)>,
     /// The mark prices that came with them.
     pub marks: Vec<MarkPrice>,
+    /// Legs on which two answers of the venue contradict each other for good; the larger exposure is assumed (MO-09).
+    pub disputed: Vec<Leg>,
+    /// What the venue itself counts of margin; `None` when it does not say, or not readably.
+    pub claims: Option<Claims>,
+}
+
+/// What the venue itself counts of margin, from one answer and so all at the same marks.
+///
+/// Source: binance-usdm.md 5.3 and 9.2, read 2026-11-22.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Claims {
+    /// By asset, in it: maintenance of all positions, isolated ones too; and cross wallet plus cross profit.
+    pub assets: Vec<(Asset, Claim)>,
+    /// By leg: its own maintenance; and its isolated wallet plus its profit.
+    pub legs: Vec<(Leg, LegClaim)>,
+    /// The totals: in multi-assets mode the whole account, in US dollars.
+    pub whole: Claim,
+}
+
+/// Maintenance margin and margin balance by the venue's own count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// What it demands.
+    pub maintenance: Money,
+    /// What it sees there.
+    pub balance: Money,
+}
+
+/// What the venue counts for one leg.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LegClaim {
+    /// Its size at the mark price that the venue counted with, never negative.
+    pub notional: Money,
+    /// Maintenance, and isolated wallet plus profit.
+    pub margin: Claim,
 }
 
 /// Modes of the account.

@@ -5,19 +5,21 @@
 
 mod command;
 mod decision;
+mod notes;
 pub mod preview;
 mod saved;
 
 pub use decision::{Decision, Note, Record, Save, Severity, State};
 pub use saved::{Saved, SavedPolicy, SavedTrip, Start};
 
-use crate::book::Book;
-use crate::event::{Event, Input, KillAction, Link, Outcome};
-use crate::model::{ClientOrderId, Intent, Qty, Span, Symbol, Timestamp};
+use crate::book::{Book, Bucket};
+use crate::event::{Input, KillAction};
+use crate::model::{ClientOrderId, Intent, Leg, OrderId, Qty, Span, Symbol, Timestamp};
 use crate::policy::envelope::{Policy, PolicyState, RungState, Transition};
 use crate::policy::{Action, Memory, Mode, PolicySet};
 use crate::response::demand::demands;
 use crate::response::{Demand, Driver, Flights, Kill, Planner};
+use std::collections::BTreeSet;
 
 /// Baselines that only drifted are saved at most this often; trips, kills and flights are saved at once.
 const SAVE_EVERY: Span = Span::from_secs(1);
@@ -45,6 +47,14 @@ pub struct Guard {
     deaf_since: Option<Timestamp>,
     /// The venue refused the key when balances and positions were last asked for.
     is_refused: bool,
+    was_odd: bool,
+    odd_times_seen: u64,
+    /// Buckets of which people were told that the venue counts otherwise.
+    gaps_told: BTreeSet<Bucket>,
+    /// Legs of which people were told that the venue contradicts itself.
+    disputes_told: Vec<Leg>,
+    /// The last of the venue's own orders that people were told of.
+    forced_told: Option<OrderId>,
     transfers_asked: Timestamp,
     restored: Vec<(Intent, Qty)>,
 }
@@ -72,6 +82,11 @@ impl Guard {
             was_deaf: false,
             deaf_since: None,
             is_refused: false,
+            was_odd: false,
+            odd_times_seen: 0,
+            gaps_told: BTreeSet::new(),
+            disputes_told: Vec::new(),
+            forced_told: None,
             transfers_asked: Timestamp::default(),
             restored: Vec::new(),
         };
@@ -125,71 +140,6 @@ impl Guard {
         decision
     }
 
-    fn note_event(&mut self, event: &Event, decision: &mut Decision) {
-        match event {
-            Event::Order(order) => self.flights.order(self.book.now(), order),
-            Event::MarginCall(_) => {
-                decision.needs.holdings = true;
-                decision.note(Severity::Critical, "the venue calls for margin".into());
-            }
-            Event::SettingsChanged => {
-                decision.needs.settings = true;
-                decision.needs.holdings = true;
-            }
-            Event::Account(update) => {
-                if let crate::event::Reason::Unclassified(name) = &update.reason {
-                    decision.note(
-                        Severity::Warning,
-                        format!("a balance moved for the unknown reason {name}"),
-                    );
-                }
-                let unknown = update
-                    .positions
-                    .iter()
-                    .any(|p| self.book.instrument(&p.leg.symbol).is_err());
-                decision.needs.rules |= unknown && self.book.is_ready();
-            }
-            Event::Unknown(kind) => {
-                decision.needs.holdings = true;
-                decision.needs.orders = true;
-                decision.note(
-                    Severity::Warning,
-                    format!("the venue sent what this version does not know: {kind}"),
-                );
-            }
-            Event::KeyRefused => self.is_refused = true,
-            Event::Holdings(_) => self.is_refused = false,
-            Event::ReadFailed(what) => {
-                decision.note(Severity::Warning, format!("{what} could not be read"));
-            }
-            Event::Link(Link::Down(why)) => {
-                decision.note(Severity::Warning, format!("the private stream is down: {why}"));
-            }
-            _ => {}
-        }
-    }
-
-    fn note_outcome(&self, key: &crate::model::IntentKey, outcome: &Outcome, decision: &mut Decision) {
-        let what = match key {
-            crate::model::IntentKey::Reduce(id) => format!("order {id}"),
-            crate::model::IntentKey::Cancel(id) => format!("the cancel of order {} in {}", id.id, id.symbol),
-            crate::model::IntentKey::CancelAll(_, symbol) => format!("the cancel of all orders in {symbol}"),
-        };
-        match outcome {
-            Outcome::Rejected(rejection) => {
-                let (code, message) = (rejection.code, &rejection.message);
-                decision.note(Severity::Warning, format!("{what} was refused: {code} {message}"));
-            }
-            Outcome::Unknown(doubt) => {
-                decision.note(
-                    Severity::Warning,
-                    format!("{what} may or may not have happened: {}", doubt.why),
-                );
-            }
-            Outcome::Accepted(_) | Outcome::Done | Outcome::Suppressed => {}
-        }
-    }
-
     /// Moves the policies and records what changed.
     fn judge(&mut self, decision: &mut Decision) {
         let mut transitions: Vec<Transition> = Vec::new();
@@ -203,7 +153,9 @@ impl Guard {
 
     /// Asks for what is missing and puts it beside its cause.
     fn plan(&mut self, decision: &mut Decision) {
-        let demands = demands(&self.policies, &self.kills);
+        // Before the demands: what ends here may have shown that the venue did not keep to reduce-only.
+        decision.needs.add(self.flights.settle(&self.book));
+        let demands = demands(&self.policies, &self.kills, self.flights.stops());
         if demands.is_empty() && self.flights.is_empty() {
             self.working.clear();
             return;
@@ -267,6 +219,12 @@ impl Guard {
                     why: reason,
                 }
             }
+            Driver::Counter(leg) => Record {
+                policy: "counter".into(),
+                scope: leg.to_string(),
+                why: "an order of the guard filled past zero: what it opened is closed".into(),
+                ..Record::empty(demand.action.name())
+            },
             Driver::Rung { policy, scope, rung } => {
                 let Some(policy) = self.policies.get(*policy) else {
                     return Record::empty(demand.action.name());
@@ -303,6 +261,10 @@ impl Guard {
                 }
                 "kill".to_owned()
             }
+            Driver::Counter(leg) => {
+                self.flights.stops_mut().countered(leg);
+                "counter".to_owned()
+            }
             Driver::Rung { policy, scope, rung } => {
                 self.is_changed = true;
                 let Some(policy) = self.policies.get_mut(*policy) else {
@@ -323,6 +285,9 @@ impl Guard {
 
     /// What follows from the state as a whole: a deaf stream, transfers to read, a change of state.
     fn look_around(&mut self, decision: &mut Decision) {
+        for alarm in self.flights.take_alarms() {
+            decision.note(Severity::Critical, alarm);
+        }
         // The list of transfers weighs 30: it is asked for at once, and then now and then until it explains the move.
         let now = self.book.now();
         if self.book.wants_transfers() && now.since(self.transfers_asked) >= TRANSFERS_AGAIN {
@@ -427,10 +392,11 @@ impl Guard {
             return State::Starting;
         }
         let mut held = None;
-        for demand in demands(&self.policies, &self.kills) {
+        for demand in demands(&self.policies, &self.kills, self.flights.stops()) {
             let is_working = self.working.contains(&demand.driver);
             let manual = match &demand.driver {
                 Driver::Kill(_) => true,
+                Driver::Counter(_) => false,
                 Driver::Rung { policy, rung, .. } => self.policies.get(*policy).is_some_and(|policy| {
                     policy.spec.ladder.get(*rung).map(|rung| policy.latch(rung))
                         == Some(crate::policy::Latch::Manual)

@@ -16,7 +16,7 @@
 //! | [`event`] | everything the core can be told |
 //! | [`book`] | the account as a fold of events: margin, equity, transfers, orders, the stream's proofs of life |
 //! | [`policy`] | one type of policy a file, and the envelope around all of them |
-//! | [`response`] | demands, flights (what is in the air), the cut, the plan |
+//! | [`response`] | demands, flights (what is in the air), stops (where reduce-only was ignored), the cut, the plan |
 //! | [`guard`] | [`guard::Guard::step`] and [`guard::Guard::deadline`]; [`guard::preview`], a look that decides nothing |
 //! | [`venue`] | Binance USD-M: wire, parse, request, sign, outcome, session are pure; `client` is the only IO |
 //! | [`exec`] | sends each order once, and asks the venue when the answer left it open |

@@ -82,7 +82,7 @@ impl Book {
             .filter(move |(leg, _)| self.bucket_of(leg, None).as_ref() == Some(bucket))
     }
 
-    /// Margin of a bucket at the present marks.
+    /// Margin of a bucket at the present marks: by our arithmetic or by the venue's, whichever is worse.
     pub fn margin(&self, bucket: &Bucket) -> Result<BucketMargin, Missing> {
         if !self.is_ready() {
             return Err(Missing::Snapshot);
@@ -90,10 +90,20 @@ impl Book {
         if !self.is_fresh() {
             return Err(Missing::StaleHoldings);
         }
+        let own = self.own_margin(bucket, |leg| self.mark_price(&leg.symbol))?;
+        Ok(self.gap(bucket).map_or(own, |gap| gap.worse(own)))
+    }
+
+    /// Margin of a bucket by our own arithmetic, at these mark prices.
+    pub(super) fn own_margin(
+        &self,
+        bucket: &Bucket,
+        mark_of: impl Fn(&Leg) -> Result<Price, Missing>,
+    ) -> Result<BucketMargin, Missing> {
         let mut maintenance = Money::ZERO;
         let mut balance = self.bucket_wallet(bucket)?;
         for (leg, position) in self.in_bucket(bucket) {
-            let mark = self.mark_price(&leg.symbol)?;
+            let mark = mark_of(leg)?;
             let needed = self.maintenance(leg, position, mark)?;
             let profit = position
                 .unrealised(mark)
@@ -265,6 +275,8 @@ mod tests {
             )],
             positions: positions.collect(),
             marks: marks.collect(),
+            disputed: vec![],
+            claims: None,
         };
         let mut book = Book::default();
         for event in [

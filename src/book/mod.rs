@@ -4,21 +4,24 @@
 //! spoke of it a moment ago; a failed reading changes nothing; older facts never undo newer ones.
 
 mod equity;
+mod gap;
 mod link;
 mod margin;
 mod orders;
+mod reading;
 mod transfers;
 
 pub use equity::CURRENCY;
+pub use gap::Gap;
 pub use link::LinkView;
 pub use margin::{Bucket, BucketMargin};
 pub use orders::Orders;
 pub use transfers::{Telling, TransferMemory};
 
-use crate::event::{AccountUpdate, Event, Holdings, Reading, Reason, Settings};
+use crate::event::{AccountUpdate, Event, Reading, Reason, Settings};
 use crate::model::{
-    Asset, AssetIndex, Balance, Instrument, Leg, MarginType, Money, Position, PositionMode, Price, Qty, Span,
-    Store, Symbol, Tier, Timestamp,
+    Asset, AssetIndex, Balance, Instrument, Leg, MarginType, Money, Order, Position, PositionMode, Price,
+    Qty, Span, Store, Symbol, Tier, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,6 +31,8 @@ use std::sync::OnceLock;
 ///
 /// Source: FAILURES.md MO-23, readings lag the stream by up to five seconds.
 const READ_LAG: Span = Span::from_secs(5);
+/// A time of the venue this far from ours is no time: the event counts as of its receipt, and is told (MO-22).
+const CLOCKS_APART_MAX: Span = Span::from_secs(60);
 /// A mark price older than this is stale: one digest and a margin (POLICIES.md d.6 says 5 s for the stream;
 /// the digest brings marks every five seconds when the market stream is away).
 const MARK_AGE_MAX: Span = Span::from_secs(10);
@@ -113,12 +118,16 @@ pub struct Book {
     /// Whether something was known of the account before this process.
     is_resumed: bool,
     holdings_read: Option<Timestamp>,
+    settings_read: Option<Timestamp>,
+    rules_read: Option<Timestamp>,
     calls: BTreeMap<Bucket, Timestamp>,
+    gaps: BTreeMap<Bucket, Gap>,
     flow: Option<Money>,
     unclassified: bool,
     mismatches: u64,
     unknown_events: u64,
     failed_reads: u64,
+    odd_times: u64,
 }
 
 impl Book {
@@ -132,11 +141,13 @@ impl Book {
             Event::Link(change) => self.link.change(now, change),
             Event::Account(update) => {
                 self.link.spoke(now);
-                self.account(update);
+                let at = self.plausible(update.at);
+                self.account(update, at);
             }
             Event::Order(order) => {
                 self.link.spoke(now);
-                self.orders.update(now, order);
+                let at = self.plausible(order.at);
+                self.orders.update(now, &Order { at, ..order.clone() });
             }
             Event::MarginCall(call) => {
                 self.link.spoke(now);
@@ -150,7 +161,10 @@ impl Book {
             }
             Event::Holdings(holdings) => self.holdings(holdings),
             Event::OpenOrders(store, orders) => self.orders.read(now, *store, orders),
-            Event::Settings(settings) => self.settings = Some(*settings),
+            Event::Settings(settings) => {
+                self.settings = Some(*settings);
+                self.settings_read = Some(now);
+            }
             Event::MarginTypes(types) => self.margin_types.extend(types.iter().cloned()),
             Event::Rules(instruments) => self.rules(instruments),
             Event::Tiers(tiers) => {
@@ -183,10 +197,26 @@ impl Book {
         self.equity_now.take();
     }
 
-    fn account(&mut self, update: &AccountUpdate) {
+    /// The venue's time of an event, when it can be one. From the future it would outrank all that comes after it.
+    fn plausible(&mut self, at: Timestamp) -> Timestamp {
+        let (ahead, behind) = (at.since(self.now), self.now.since(at));
+        if ahead.max(behind) > CLOCKS_APART_MAX {
+            self.odd_times = self.odd_times.saturating_add(1);
+        }
+        if ahead > CLOCKS_APART_MAX { self.now } else { at }
+    }
+
+    fn account(&mut self, update: &AccountUpdate, at: Timestamp) {
         for change in &update.balances {
             let purse = self.purses.get(&change.asset);
-            if purse.is_some_and(|purse| purse.balance.at > update.at) {
+            // The same again is a repeated delivery: what it told of a transfer was counted.
+            let is_old = |purse: &Purse| {
+                purse.balance.at > at
+                    || (purse.balance.at == at
+                        && purse.balance.wallet == change.wallet
+                        && purse.balance.cross_wallet == change.cross_wallet)
+            };
+            if purse.is_some_and(is_old) {
                 continue;
             }
             match &update.reason {
@@ -201,7 +231,7 @@ impl Book {
             let balance = Balance {
                 wallet: change.wallet,
                 cross_wallet: change.cross_wallet,
-                at: update.at,
+                at,
             };
             self.purses.insert(
                 change.asset.clone(),
@@ -213,7 +243,7 @@ impl Book {
         }
         for change in &update.positions {
             let known = self.held.get(&change.leg);
-            if known.is_some_and(|held| held.position.at > update.at) {
+            if known.is_some_and(|held| held.position.at > at) {
                 continue;
             }
             let position = Position {
@@ -221,7 +251,7 @@ impl Book {
                 entry: change.entry,
                 margin: change.margin,
                 isolated_wallet: change.isolated_wallet,
-                at: update.at,
+                at,
             };
             self.held.insert(
                 change.leg.clone(),
@@ -230,129 +260,6 @@ impl Book {
                     touched: self.now,
                 },
             );
-        }
-    }
-
-    /// A reading of everything: the digest. It proves life when it agrees with what the stream said.
-    fn holdings(&mut self, read: &Holdings) {
-        let mut agrees = true;
-        let mut untold = Money::ZERO;
-        for (asset, balance) in &read.balances {
-            let known = self.purses.get(asset);
-            if known.is_some_and(|purse| self.is_late(purse.balance.at, purse.touched, balance.at)) {
-                continue;
-            }
-            let moved = known.is_none_or(|purse| purse.balance.wallet != balance.wallet);
-            // The very first reading of an account is what everything is measured from; after a restart, or later,
-            // a balance that moved untold must be explained before losses are judged by it.
-            let is_baseline = known.is_none() && self.holdings_read.is_none() && !self.is_resumed;
-            if moved && !is_baseline && (known.is_some() || !balance.wallet.is_zero()) {
-                self.transfers_due.get_or_insert(self.now);
-                agrees &= known.is_none();
-                let before = known.map_or(balance.wallet, |purse| purse.balance.wallet);
-                let moved = self
-                    .value_of(asset, balance.wallet - before)
-                    .unwrap_or(Money::ZERO);
-                untold += moved;
-            }
-            let touched = known.map_or(Timestamp::default(), |purse| purse.touched);
-            self.purses.insert(
-                asset.clone(),
-                Purse {
-                    balance: balance.clone(),
-                    touched,
-                },
-            );
-        }
-        for (asset, purse) in &mut self.purses {
-            let listed = read.balances.iter().any(|(known, _)| known == asset);
-            if !listed && !purse.balance.wallet.is_zero() && self.now.since(purse.touched) > READ_LAG {
-                agrees = false;
-                self.transfers_due.get_or_insert(self.now);
-                (purse.balance.wallet, purse.balance.cross_wallet) = (Money::ZERO, Money::ZERO);
-            }
-        }
-        let mut present: BTreeMap<&Leg, &Position> = BTreeMap::new();
-        for (leg, position) in &read.positions {
-            present.insert(leg, position);
-        }
-        for (leg, held) in &mut self.held {
-            if present.contains_key(leg) || held.position.amount.is_zero() {
-                continue;
-            }
-            if self.now.since(held.touched) > READ_LAG {
-                agrees = false;
-                held.position.amount = Qty::ZERO;
-                held.position.entry = None;
-                held.position.isolated_wallet = Money::ZERO;
-            }
-        }
-        for (leg, position) in present {
-            let known = self.held.get(leg);
-            let amount_known = known.map_or(Qty::ZERO, |held| held.position.amount);
-            let first = self.holdings_read.is_none();
-            if known.is_some_and(|held| self.is_late(held.position.at, held.touched, position.at)) {
-                continue;
-            }
-            if amount_known != position.amount && !first {
-                agrees = false;
-            }
-            // A position that the reading shows without an isolated wallet stands on the cross balance.
-            let margin = position.margin.or(Some(MarginType::Cross));
-            let touched = known.map_or(Timestamp::default(), |held| held.touched);
-            let position = Position {
-                margin,
-                ..position.clone()
-            };
-            self.held.insert(leg.clone(), Held { position, touched });
-        }
-        for mark in &read.marks {
-            // Dated by our clock, not the venue's: it must not outrank what the stream says next.
-            let known = self
-                .marks
-                .get(&mark.symbol)
-                .map_or(Timestamp::default(), |known| known.at);
-            self.mark(mark.symbol.clone(), mark.price, known);
-        }
-        self.unexplained += untold;
-        self.holdings_read = Some(self.now);
-        if !agrees {
-            self.mismatches = self.mismatches.saturating_add(1);
-        }
-        self.link.digest(self.now, agrees);
-    }
-
-    /// Whether a reading dated `read` is older than the fact that we hold.
-    ///
-    /// The venue's update time decides; it is 0 on untouched rows (binance-usdm.md 5.7), and then a reading yields
-    /// to what the stream said a moment ago.
-    fn is_late(&self, known: Timestamp, touched: Timestamp, read: Timestamp) -> bool {
-        if read.ms() > 0 {
-            read < known
-        } else {
-            self.now.since(touched) <= READ_LAG
-        }
-    }
-
-    /// Transfers were listed. What the stream told already counts no more. What it did not tell counts once a balance
-    /// has moved by it: counted before, it would turn the move itself into a loss.
-    fn transfers_read(&mut self, now: Timestamp, transfers: &[crate::event::Transfer]) {
-        let Some(due) = self.transfers_due else {
-            return self.transfers.reconcile(now, transfers);
-        };
-        let is_first = self.transfers.horizon.is_none();
-        let fresh = self.transfers.read(now, transfers);
-        let moved = self.unexplained;
-        for (asset, amount) in &fresh {
-            self.add_flow(asset, *amount);
-            self.unexplained = self.unexplained - self.value_of(asset, *amount).unwrap_or(Money::ZERO);
-        }
-        // Within a twentieth: what else moved the balance meanwhile is fees and funding.
-        let is_explained =
-            !fresh.is_empty() && self.unexplained.abs() <= moved.abs().share(crate::model::Ratio::bps(500));
-        if is_first || is_explained || now.since(due) >= EXPLAIN_WITHIN {
-            self.transfers_due = None;
-            self.unexplained = Money::ZERO;
         }
     }
 
@@ -374,6 +281,7 @@ impl Book {
     }
 
     fn rules(&mut self, instruments: &[Instrument]) {
+        self.rules_read = Some(self.now);
         for instrument in instruments {
             let mut instrument = instrument.clone();
             if instrument.tiers.is_empty()
@@ -436,6 +344,16 @@ impl Book {
     /// When the holdings were last read over REST, by our clock.
     pub fn holdings_read(&self) -> Option<Timestamp> {
         self.holdings_read
+    }
+
+    /// When the account's modes were last read, by our clock.
+    pub fn settings_read(&self) -> Option<Timestamp> {
+        self.settings_read
+    }
+
+    /// When the rules of the contracts were last read, by our clock.
+    pub fn rules_read(&self) -> Option<Timestamp> {
+        self.rules_read
     }
 
     /// What must be read again before equity can be trusted.
@@ -553,12 +471,13 @@ impl Book {
             .collect()
     }
 
-    /// Counters for people: digests that differed, events not known, reads that failed.
-    pub fn counters(&self) -> [(&'static str, u64); 3] {
+    /// Counters for people: digests that differed, events not known, reads that failed, times that were none.
+    pub fn counters(&self) -> [(&'static str, u64); 4] {
         [
             ("digest_mismatches", self.mismatches),
             ("unknown_events", self.unknown_events),
             ("failed_reads", self.failed_reads),
+            ("odd_times", self.odd_times),
         ]
     }
 }

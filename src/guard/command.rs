@@ -121,6 +121,7 @@ impl Guard {
         }
         let kills = self.kills.len();
         self.kills.clear();
+        self.flights.stops_mut().release();
         for policy in &mut self.policies {
             policy.release();
             if baseline == Baseline::Rebase {

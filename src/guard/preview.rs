@@ -14,6 +14,7 @@ use crate::book::{Bucket, BucketMargin, Missing};
 use crate::model::{Leg, MarginType, Money, Position, Price, Span, Store, Timestamp};
 use crate::policy::envelope::{Policy, RungState};
 use crate::policy::{Action, Amount, Cut, Kind, Measured, Mode, Scope};
+use crate::response::Stops;
 use crate::response::demand::demands;
 
 /// A look at an account.
@@ -144,7 +145,11 @@ impl Guard {
                 .flat_map(|policy| self.judged(policy, began))
                 .collect(),
             kills: kills.collect(),
-            now: play::play(book, &self.policies, &demands(&self.policies, &self.kills)),
+            now: play::play(
+                book,
+                &self.policies,
+                &demands(&self.policies, &self.kills, self.flights.stops()),
+            ),
         }
     }
 
@@ -228,7 +233,7 @@ impl Guard {
         };
         let action = policy.spec.ladder.get(index).map(|rung| rung.action);
         let policies = [alone];
-        let mut effect = play::play(&self.book, &policies, &demands(&policies, &[]));
+        let mut effect = play::play(&self.book, &policies, &demands(&policies, &[], &Stops::default()));
         let missing = match (action, measured, scope) {
             (Some(Action::Alert) | None, ..) => None,
             _ if !self.book.is_ready() => Some(Missing::Snapshot),

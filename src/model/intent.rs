@@ -130,6 +130,17 @@ impl ReduceOrder {
     }
 }
 
+impl IntentKey {
+    /// What it is about, for people: the contract, or the order's own name.
+    pub fn about(&self) -> &str {
+        match self {
+            IntentKey::Reduce(id) => id.as_str(),
+            IntentKey::Cancel(id) => id.symbol.as_str(),
+            IntentKey::CancelAll(_, symbol) => symbol.as_str(),
+        }
+    }
+}
+
 impl Intent {
     /// What it is known by.
     pub fn key(&self) -> IntentKey {

@@ -109,6 +109,22 @@ impl Order {
         }
     }
 
+    /// What the venue itself does with it, when nobody of the account sent it: liquidation, ADL or settlement.
+    ///
+    /// Source: binance-usdm.md 4.2, prefixes of `o.c`.
+    pub fn forced(&self) -> Option<&'static str> {
+        const PREFIXES: [(&str, &str); 4] = [
+            ("autoclose-", "liquidation"),
+            ("adl_autoclose", "auto-deleveraging"),
+            ("settlement_autoclose-", "settlement"),
+            ("delivery_autoclose-", "settlement"),
+        ];
+        let id = self.client_id.as_ref().map_or("", ClientOrderId::as_str);
+        let known = PREFIXES.iter().find(|(prefix, _)| id.starts_with(prefix));
+        let by_kind = (self.kind == OrderKind::Liquidation).then_some("liquidation");
+        known.map(|(_, what)| *what).or(by_kind)
+    }
+
     /// What may still fill; zero when more was filled than ordered.
     pub fn remaining(&self) -> Qty {
         let rest = self.quantity - self.executed;

@@ -3,8 +3,9 @@
 //!
 //! Trips when a bucket's ratio is at or above a threshold; a bucket that needs margin and has no positive balance is
 //! beyond all of them. Before the account was read, or when a mark price, an entry price or a maintenance tier is
-//! missing, it is unknown. Recovers when the ratio is `clear` under the threshold. Does not cover what the venue's own
-//! model knows and ours does not (portfolio margin, credits).
+//! missing, it is unknown. At every digest our count is compared with the venue's own, and the worse one counts.
+//! Recovers when the ratio is `clear` under the threshold. Does not cover what the venue neither says nor documents
+//! (portfolio margin, credits).
 //!
 //! Source: POLICIES.md b.2; binance-usdm.md 9.
 
@@ -58,7 +59,11 @@ pub(super) fn explain(view: View<'_>, scope: &Scope) -> String {
         Ok(margin) => {
             let ratio = margin.ratio().map_or("no balance left".into(), Ratio::percent);
             let (needed, there) = (Amount::Money(margin.maintenance), Amount::Money(margin.balance));
-            format!("{bucket}: maintenance {needed} / balance {there} = {ratio}")
+            let gap = view
+                .book
+                .gap(bucket)
+                .map_or(String::new(), |gap| format!(" ({gap})"));
+            format!("{bucket}: maintenance {needed} / balance {there} = {ratio}{gap}")
         }
         Err(why) => format!("{bucket}: {why}"),
     }

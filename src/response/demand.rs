@@ -1,10 +1,11 @@
 //! Who demands what: rungs in force and the operator's kill switch, each over a scope.
 
+use super::Stops;
 use crate::book::Book;
 use crate::event::KillAction;
-use crate::model::{Leg, Qty, Symbol, Timestamp};
+use crate::model::{Leg, Qty, Ratio, Symbol, Timestamp};
 use crate::policy::envelope::{Policy, RungState};
-use crate::policy::{Action, Mode, Scope};
+use crate::policy::{Action, Cut, Mode, Scope};
 
 /// The operator's kill switch, latched until re-arm.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum Driver {
     },
     /// The kill switch.
     Kill(usize),
+    /// A position that an order of the guard opened because the venue ignored its reduce-only flag.
+    Counter(Leg),
 }
 
 /// Something that is demanded until it is released.
@@ -67,6 +70,7 @@ impl Demand {
                 .get(*policy)
                 .is_some_and(|policy| policy.spec.symbols.covers(&leg.symbol)),
             Driver::Kill(_) => self.symbol.as_ref().is_none_or(|symbol| *symbol == leg.symbol),
+            Driver::Counter(own) => own == leg,
         };
         filter && self.scope.covers(book, leg)
     }
@@ -79,6 +83,7 @@ impl Demand {
             (Driver::Rung { policy, .. }, _) => policies
                 .get(*policy)
                 .is_some_and(|policy| policy.spec.symbols.covers(symbol)),
+            (Driver::Counter(leg), _) => leg.symbol == *symbol,
         }
     }
 
@@ -88,8 +93,8 @@ impl Demand {
     }
 }
 
-/// Everything in force that is more than an alert, in the order of policies, then kills.
-pub fn demands(policies: &[Policy], kills: &[Kill]) -> Vec<Demand> {
+/// Everything in force that is more than an alert, in the order of policies, then kills, then counters.
+pub fn demands(policies: &[Policy], kills: &[Kill], stops: &Stops) -> Vec<Demand> {
     let mut found = Vec::new();
     for (index, policy) in policies.iter().enumerate() {
         for (scope, track) in &policy.tracks {
@@ -133,6 +138,19 @@ pub fn demands(policies: &[Policy], kills: &[Kill]) -> Vec<Demand> {
             aims: Vec::new(),
             may_act_blind: true,
             symbol: kill.symbol.clone(),
+        });
+    }
+    for (leg, since) in stops.overshot() {
+        found.push(Demand {
+            driver: Driver::Counter(leg.clone()),
+            action: Action::Reduce(Cut::Fraction(Ratio::ONE)),
+            scope: Scope::Leg(leg.clone()),
+            since,
+            episode: format!("counter/{leg}/{}", since.ms()),
+            fulfilled: false,
+            aims: vec![(leg.clone(), Qty::ZERO)],
+            may_act_blind: true,
+            symbol: None,
         });
     }
     found

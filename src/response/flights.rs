@@ -4,7 +4,7 @@
 //! reduction holds its leg until the position has moved by it or holdings were read after it, so that a book that lags
 //! never asks twice.
 
-use super::Needs;
+use super::{Needs, Stops};
 use crate::book::Book;
 use crate::event::{Outcome, RejectionKind, Report};
 use crate::model::{Intent, IntentKey, Leg, Order, Qty, Span, Store, Symbol, Timestamp};
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// After a landing, how long the stream may take to show the effect before it is read instead.
 const SETTLE: Span = Span::from_ms(300);
-/// After this a landed flight no longer holds its leg: reads keep failing, and the book is the best there is.
+/// After this a landed flight no longer holds its leg, nor a refusal: reads keep failing, and what is known must do.
 const LANDED_MAX: Span = Span::from_secs(10);
 /// The executor answers within its own deadline of 3 s; after this an answer was lost and the venue is asked.
 const ANSWER_MAX: Span = Span::from_secs(10);
@@ -22,6 +22,12 @@ const DOUBT_MAX: Span = Span::from_secs(30);
 const PAUSE: Span = Span::from_ms(200);
 /// Longest pause between tries: a leg that cannot be closed is tried for ever, slowly.
 const PAUSE_MAX: Span = Span::from_secs(30);
+/// The same refusal of the request's form so many times in a row opens a circuit: it will not get better by itself.
+const SAME_MAX: u32 = 3;
+/// Between probes while a circuit is open (FAILURES.md OR-26).
+const PROBE_EVERY: Span = Span::from_secs(60);
+/// Orders of the guard take at once or expire; one that rests for longer than this is cancelled (OR-32).
+const REST_MAX: Span = Span::from_secs(5);
 
 /// A request in the air.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,8 +66,14 @@ pub struct Trouble {
     pub band: u32,
     /// Not before.
     pub not_before: Timestamp,
-    /// Other closing orders hold the position: cancel them first.
+    /// Other closing orders hold the position, or it is gone: cancel them first, and read again.
     pub conflict: bool,
+    /// When it was refused last, and how.
+    pub refused: Option<(Timestamp, RejectionKind)>,
+    /// The venue said that it is done, and it was not.
+    pub ignored: bool,
+    /// The code of the last refusal, and how often it came in a row.
+    pub same: (i64, u32),
     /// The last refusal, for people.
     pub last: String,
 }
@@ -74,6 +86,8 @@ pub struct Flights {
     cancels: BTreeMap<IntentKey, Trouble>,
     last_action: Timestamp,
     powerless: bool,
+    stops: Stops,
+    alarms: Vec<String>,
 }
 
 impl Flights {
@@ -150,12 +164,20 @@ impl Flights {
                 };
                 trouble.failures = trouble.failures.saturating_add(1);
                 trouble.last = format!("{} {}", rejection.code, rejection.message);
+                trouble.same = match trouble.same {
+                    (code, count) if code == rejection.code => (code, count.saturating_add(1)),
+                    _ => (rejection.code, 1),
+                };
+                self.alarms
+                    .extend(alarm(key, leg.as_ref(), rejection.kind, trouble));
                 let pause = match rejection.kind {
+                    RejectionKind::Structural if trouble.same.1 >= SAME_MAX => PROBE_EVERY,
                     RejectionKind::Retry(span) => span.max(pause(trouble.failures.saturating_sub(1))),
                     RejectionKind::Powerless | RejectionKind::Stuck => PAUSE_MAX,
                     _ => pause(trouble.failures),
                 };
                 trouble.not_before = now.after(pause);
+                trouble.refused = Some((now, rejection.kind));
                 match rejection.kind {
                     RejectionKind::Conflict => trouble.conflict = true,
                     RejectionKind::Band => trouble.band = trouble.band.saturating_add(1),
@@ -180,6 +202,7 @@ impl Flights {
         let Some(client_id) = order.client_id.as_ref().filter(|id| id.is_ours()) else {
             return;
         };
+        self.stops.echo(order);
         let report = Report {
             executed: order.executed,
             terminal: order.status.is_terminal(),
@@ -227,14 +250,21 @@ impl Flights {
             return needs;
         }
         let mut ended = Vec::new();
+        let mut ignored = Vec::new();
         for (key, flight) in &mut self.open {
+            if let Intent::Reduce(order) = &flight.intent {
+                let held = book.amount(order.leg());
+                self.stops
+                    .filled(now, order, flight.executed, flight.before, held);
+            }
             let over = match (flight.phase, reduced_leg(&flight.intent)) {
                 (Phase::Landed(at), Some(leg)) => {
                     let moved = flight.before.abs() - book.amount(leg).abs() >= flight.executed;
                     let read = book.holdings_read().is_some_and(|read| read > at);
                     let waited = now.since(at) >= SETTLE;
-                    needs.holdings |= !moved && !read && waited;
-                    moved || (read && waited) || now.since(at) >= LANDED_MAX
+                    // Later on the digests look anyway.
+                    needs.holdings |= !moved && !read && waited && now.since(at) < LANDED_MAX;
+                    moved || (read && waited)
                 }
                 (Phase::Landed(at), None) => {
                     let gone = is_gone(book, &flight.intent);
@@ -246,6 +276,9 @@ impl Flights {
                         _ => Store::Regular,
                     };
                     let read = book.orders().read_at(store).is_some_and(|read| read > at);
+                    if !gone && read && waited && is_ignored(book, store, flight) {
+                        ignored.push(key.clone());
+                    }
                     gone || (read && waited) || now.since(at) >= LANDED_MAX
                 }
                 // A cancel is over when its orders are gone, whatever its answer will be.
@@ -277,11 +310,22 @@ impl Flights {
                 ended.push(key.clone());
             }
         }
+        self.stops.look(now, |leg| book.amount(leg));
         for key in ended {
             self.open.remove(&key);
-            self.cancels.remove(&key);
+            if !ignored.contains(&key) {
+                self.cancels.remove(&key);
+            }
             self.last_action = now;
         }
+        // The venue said "cancelled", and a reading after it still lists what was there before.
+        for key in ignored {
+            let trouble = self.cancels.entry(key).or_default();
+            trouble.failures = trouble.failures.saturating_add(1);
+            trouble.not_before = now.after(pause(trouble.failures));
+            trouble.ignored = true;
+        }
+        self.cancels.retain(|key, _| has_any(book, key));
         needs
     }
 
@@ -302,9 +346,17 @@ impl Flights {
     }
 
     /// Whether a reduction of this leg is in the air.
-    pub fn is_busy(&self, leg: &Leg) -> bool {
+    pub fn is_busy(&self, now: Timestamp, leg: &Leg) -> bool {
         self.reductions()
-            .any(|(_, flight)| reduced_leg(&flight.intent) == Some(leg))
+            .any(|(_, flight)| reduced_leg(&flight.intent) == Some(leg) && !is_unseen(now, flight))
+    }
+
+    /// What filled so long ago that no reading showed it for want of readings: it is gone all the same (MO-13).
+    pub fn unseen(&self, now: Timestamp, leg: &Leg) -> Qty {
+        self.reductions()
+            .filter(|(_, flight)| reduced_leg(&flight.intent) == Some(leg) && is_unseen(now, flight))
+            .map(|(_, flight)| flight.executed)
+            .sum()
     }
 
     /// What is in the air for a leg, not yet filled as far as the position shows.
@@ -329,9 +381,45 @@ impl Flights {
             .is_some_and(|trouble| trouble.not_before > now)
     }
 
+    /// Whether the venue said that it cancelled all orders of a symbol, and did not.
+    pub fn is_ignored(&self, key: &IntentKey) -> bool {
+        self.cancels.get(key).is_some_and(|trouble| trouble.ignored)
+    }
+
+    /// Whether an order of ours rests for longer than it may.
+    pub fn is_overdue(&self, now: Timestamp, order: &Order) -> bool {
+        let flight = order
+            .client_id
+            .clone()
+            .and_then(|id| self.open.get(&IntentKey::Reduce(id)));
+        now.since(flight.map_or(order.at, |flight| flight.sent)) >= REST_MAX
+    }
+
+    /// What people must be told, once.
+    pub fn take_alarms(&mut self) -> Vec<String> {
+        let mut alarms = self.stops.take_alarms();
+        alarms.append(&mut self.alarms);
+        alarms
+    }
+
     /// Troubles of a leg.
     pub fn trouble(&self, leg: &Leg) -> Option<&Trouble> {
         self.legs.get(leg)
+    }
+
+    /// Whether the next order of a leg waits for a reading of what its last refusal put in doubt.
+    pub fn wants_look(&self, book: &Book, leg: &Leg) -> bool {
+        let Some((at, kind)) = self.legs.get(leg).and_then(|trouble| trouble.refused) else {
+            return false;
+        };
+        let read = match kind {
+            RejectionKind::Conflict => book.holdings_read(),
+            RejectionKind::Mode => book.settings_read(),
+            RejectionKind::Size => book.rules_read(),
+            _ => return false,
+        };
+        let is_read = read.is_some_and(|read| read > at);
+        !is_read && book.now().since(at) < LANDED_MAX
     }
 
     /// The orders that held a leg are gone: the next try needs no cancel first.
@@ -339,6 +427,16 @@ impl Flights {
         if let Some(trouble) = self.legs.get_mut(leg) {
             trouble.conflict = false;
         }
+    }
+
+    /// Legs on which the venue did not keep to reduce-only.
+    pub fn stops(&self) -> &Stops {
+        &self.stops
+    }
+
+    /// The same, to release them or to take their alarms.
+    pub fn stops_mut(&mut self) -> &mut Stops {
+        &mut self.stops
     }
 
     /// Every flight.
@@ -371,23 +469,68 @@ impl Flights {
     /// When something here changes by time alone.
     pub fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let flights = self.open.values().filter_map(|flight| match flight.phase {
+            Phase::Sent if now < flight.sent.after(REST_MAX) => Some(flight.sent.after(REST_MAX)),
             Phase::Sent => Some(flight.sent.after(ANSWER_MAX)),
             Phase::Doubtful => Some(next_of(now, flight.sent.after(DOUBT_MAX))),
+            Phase::Landed(at) if now.since(at) >= LANDED_MAX => None,
             Phase::Landed(at) => Some(next_of(now, at.after(SETTLE))),
             Phase::Suppressed => None,
         });
+        let looks = self.legs.values().filter_map(|trouble| trouble.refused);
+        let looks = looks.map(|(at, _)| at.after(LANDED_MAX));
         let pauses = self
             .legs
             .values()
             .chain(self.cancels.values())
             .map(|trouble| trouble.not_before);
-        flights.chain(pauses).filter(|at| *at > now).min()
+        flights.chain(pauses).chain(looks).filter(|at| *at > now).min()
     }
 }
 
 /// The first moment to look, and then every [`SETTLE`] until it is over.
 fn next_of(now: Timestamp, first: Timestamp) -> Timestamp {
     if first > now { first } else { now.after(SETTLE) }
+}
+
+/// What people must be told of a refusal: that a leg is stuck, and that a request is wrong in itself.
+fn alarm(key: &IntentKey, leg: Option<&Leg>, kind: RejectionKind, trouble: &Trouble) -> Option<String> {
+    let what = leg.map_or_else(|| format!("a cancel in {}", key.about()), Leg::to_string);
+    match (kind, trouble.same.1) {
+        (RejectionKind::Stuck, 1) => Some(format!(
+            "{what} is stuck: {}; it is tried again and again",
+            trouble.last
+        )),
+        (RejectionKind::Structural, SAME_MAX) => Some(format!(
+            "{what} is stuck: refused {SAME_MAX} times for the same reason, {}; from now on it is tried once a minute",
+            trouble.last
+        )),
+        _ => None,
+    }
+}
+
+/// Whether a flight is over at the venue, and nothing that could show its effect arrived for long.
+fn is_unseen(now: Timestamp, flight: &Flight) -> bool {
+    matches!(flight.phase, Phase::Landed(at) if now.since(at) >= LANDED_MAX)
+}
+
+/// Whether something is open that a cancel is for.
+fn has_any(book: &Book, key: &IntentKey) -> bool {
+    match key {
+        IntentKey::Cancel(id) => book.orders().get(id).is_some(),
+        IntentKey::CancelAll(store, symbol) => any_open(book, *store, symbol),
+        IntentKey::Reduce(_) => false,
+    }
+}
+
+/// Whether an order is still open that was there when its cancel was sent; younger ones came after it.
+fn is_ignored(book: &Book, store: Store, flight: &Flight) -> bool {
+    book.orders().of(flight.intent.symbol()).any(|order| {
+        let is_meant = match &flight.intent {
+            Intent::Cancel(id) => order.id == *id,
+            _ => order.id.store == store,
+        };
+        is_meant && order.at <= flight.sent
+    })
 }
 
 /// Whether what a cancel is for is no longer open.

@@ -1,14 +1,18 @@
 //! From verdicts to intents: who demands what ([`demand`]), what is in the air ([`flights`]), how much to cut
-//! ([`cut`]), what is still missing ([`plan`]).
+//! ([`cut`]), what is still missing ([`plan`]: which orders go is in `sweep`, when it is done in `verify`).
 
 pub mod cut;
 pub mod demand;
 pub mod flights;
 pub mod plan;
+mod stops;
+mod sweep;
+mod verify;
 
 pub use demand::{Demand, Driver, Kill};
 pub use flights::{Flight, Flights, Phase};
 pub use plan::{Planned, Planner};
+pub use stops::Stops;
 
 /// What the shell is asked to read at once, instead of at the next digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,12 +6,11 @@
 use super::cut::{COST, Piece, least_cut};
 use super::demand::Demand;
 use super::flights::Flights;
+use super::sweep::cancels;
+use super::verify::verify;
 use super::{Driver, Needs};
 use crate::book::{Book, Bucket};
-use crate::model::{
-    ClientOrderId, Instrument, Intent, IntentKey, Leg, Order, OrderKind, Pricing, Qty, Ratio, ReduceOrder,
-    Span, Store, Symbol, Timestamp,
-};
+use crate::model::{ClientOrderId, Instrument, Intent, Leg, Pricing, Qty, Ratio, ReduceOrder, Side, Store};
 use crate::policy::envelope::Policy;
 use crate::policy::{Action, Amount, Cut, Kind, Scope};
 use sha2::{Digest, Sha256};
@@ -19,10 +18,6 @@ use std::collections::BTreeMap;
 
 /// Requests that one step may ask for; the rest comes with the next input, a moment later.
 const INTENTS_MAX: usize = 64;
-/// How many of them may be cancels, so that a grid of orders never keeps a reduction waiting.
-const CANCELS_MAX: usize = 48;
-/// A reading that only confirms is asked for this often at most.
-const CONFIRM_EVERY: Span = Span::from_secs(5);
 /// Legs and episodes whose orders are counted.
 const COUNTERS_MAX: usize = 4_096;
 
@@ -57,11 +52,11 @@ pub struct Planner {
 }
 
 /// What one round looks at.
-struct Sight<'a> {
-    book: &'a Book,
-    policies: &'a [Policy],
-    demands: &'a [Demand],
-    flights: &'a Flights,
+pub(super) struct Sight<'a> {
+    pub book: &'a Book,
+    pub policies: &'a [Policy],
+    pub demands: &'a [Demand],
+    pub flights: &'a Flights,
 }
 
 impl Planner {
@@ -97,10 +92,7 @@ impl Planner {
         demands: &[Demand],
         flights: &mut Flights,
     ) -> Round {
-        let mut round = Round {
-            needs: flights.settle(book),
-            ..Round::default()
-        };
+        let mut round = Round::default();
         if demands.is_empty() {
             flights.stand_down();
             return round;
@@ -142,19 +134,31 @@ impl Planner {
     /// The next order that brings a leg to its target, if none is in the air.
     fn reduce(&mut self, sight: &Sight<'_>, leg: &Leg, target: Qty, index: usize, round: &mut Round) {
         let (book, now) = (sight.book, sight.book.now());
-        let held = book.amount(leg);
+        let (amount, unseen) = (book.amount(leg), sight.flights.unseen(now, leg));
+        let held = if amount.is_negative() {
+            (amount + unseen).min(Qty::ZERO)
+        } else {
+            (amount - unseen).max(Qty::ZERO)
+        };
         let (Some(demand), true) = (sight.demands.get(index), held.abs() > target) else {
             return;
         };
-        if sight.flights.is_busy(leg) || round.planned.len() >= INTENTS_MAX {
+        if sight.flights.is_busy(now, leg) || round.planned.len() >= INTENTS_MAX {
             return;
         }
         if !book.is_fresh() && !demand.may_act_blind {
             round.needs.holdings = true;
             return;
         }
+        if sight.flights.stops().forbids(leg, Side::closing(held)) {
+            return;
+        }
         let trouble = sight.flights.trouble(leg);
         if trouble.is_some_and(|trouble| trouble.not_before > now) {
+            return;
+        }
+        // It was asked for with the refusal.
+        if sight.flights.wants_look(book, leg) {
             return;
         }
         if trouble.is_some_and(|trouble| trouble.conflict) && any_regular(book, leg) {
@@ -246,7 +250,7 @@ fn attempt(
 }
 
 /// The highest demand on a leg: the first of the most severe.
-fn highest(sight: &Sight<'_>, leg: &Leg) -> Option<usize> {
+pub(super) fn highest(sight: &Sight<'_>, leg: &Leg) -> Option<usize> {
     let mut best: Option<(u8, usize)> = None;
     for (index, demand) in sight.demands.iter().enumerate() {
         let level = demand.level();
@@ -255,107 +259,6 @@ fn highest(sight: &Sight<'_>, leg: &Leg) -> Option<usize> {
         }
     }
     best.map(|(_, index)| index)
-}
-
-fn wants(sight: &Sight<'_>, round: &mut Round, demand: usize, intent: Intent) {
-    let key = intent.key();
-    let known = sight.flights.has(&key)
-        || sight.flights.is_paused(sight.book.now(), &key)
-        || round.planned.iter().any(|planned| planned.intent.key() == key);
-    if !known && round.planned.len() < CANCELS_MAX {
-        round.planned.push(Planned { demand, intent });
-    }
-}
-
-/// Cancels: under block and reduce what could add exposure; under flatten every regular order, and conditional ones
-/// once the position is verified zero. Protective stops stay until then.
-fn cancels(sight: &Sight<'_>, round: &mut Round) {
-    let mut symbols: Vec<Symbol> = sight.book.orders().symbols().collect();
-    symbols.dedup();
-    symbols.sort();
-    symbols.dedup();
-    for symbol in symbols {
-        for store in [Store::Regular, Store::Conditional] {
-            let open: Vec<&Order> = sight
-                .book
-                .orders()
-                .of(&symbol)
-                .filter(|order| order.id.store == store && order.kind != OrderKind::Liquidation)
-                .collect();
-            let mut doomed: Vec<(usize, &Order)> = Vec::new();
-            let spare = spare_closers(sight.book, &symbol);
-            for order in &open {
-                let Some(index) = highest(sight, &order.leg()) else {
-                    continue;
-                };
-                let flattens = sight
-                    .demands
-                    .get(index)
-                    .is_some_and(|demand| demand.action == Action::Flatten);
-                let conflicted = sight
-                    .flights
-                    .trouble(&order.leg())
-                    .is_some_and(|trouble| trouble.conflict);
-                let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_ours);
-                let goes = match store {
-                    Store::Regular if flattens || conflicted => !ours,
-                    Store::Conditional if flattens && is_verified_flat(sight, &order.leg(), index) => true,
-                    _ => could_add(order, &spare),
-                };
-                if goes {
-                    doomed.push((index, order));
-                }
-            }
-            let Some((first, _)) = doomed.first() else {
-                continue;
-            };
-            // One request for the lot when nothing else of the symbol would go with it.
-            if doomed.len() > 1 && doomed.len() == open.len() {
-                let all = match store {
-                    Store::Regular => Intent::CancelAll(symbol.clone()),
-                    Store::Conditional => Intent::CancelAllConditional(symbol.clone()),
-                };
-                wants(sight, round, *first, all);
-            } else {
-                let all = IntentKey::CancelAll(store, symbol.clone());
-                for (index, order) in doomed {
-                    if !sight.flights.has(&all) {
-                        wants(sight, round, index, Intent::Cancel(order.id.clone()));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Orders without a reduce-only flag that close a one-way position, oldest first, as long as they fit into it: the
-/// owner's plain take-profits and stops.
-fn spare_closers(book: &Book, symbol: &Symbol) -> Vec<crate::model::OrderId> {
-    let held = book.amount(&Leg::both(symbol.clone()));
-    let mut closers: Vec<&Order> = book
-        .orders()
-        .of(symbol)
-        .filter(|order| !order.can_only_reduce() && crate::model::Side::closing(held) == Some(order.side))
-        .collect();
-    closers.sort_by_key(|order| (order.at, order.id.id));
-    // Reduce-only orders close first: what they take is not there for the plain ones.
-    let promised = book.orders().of(symbol).filter(|order| {
-        order.reduce_only && !order.close_position && crate::model::Side::closing(held) == Some(order.side)
-    });
-    let promised: Qty = promised.map(Order::remaining).sum();
-    let mut room = (held.abs() - promised).max(Qty::ZERO);
-    let mut spared = Vec::new();
-    for order in closers {
-        if order.remaining().is_positive() && order.remaining() <= room {
-            room = room - order.remaining();
-            spared.push(order.id.clone());
-        }
-    }
-    spared
-}
-
-fn could_add(order: &Order, spared: &[crate::model::OrderId]) -> bool {
-    !order.can_only_reduce() && !spared.contains(&order.id)
 }
 
 /// What each leg is to be brought to, with the demand that asks for the most.
@@ -452,6 +355,8 @@ fn margin_aims(sight: &Sight<'_>, bucket: &Bucket, covered: &[&Leg], target: Rat
             is_free,
         });
     }
+    // Where the venue demands a multiple of what our tiers say, the aim by our tiers is lower by as much.
+    let target = target.over(book.maintenance_factor(bucket)).unwrap_or(target);
     let cut = least_cut(balance, &pieces, target);
     let mut aims = Vec::new();
     for (piece, taken) in pieces.iter().zip(&cut.notionals) {
@@ -472,7 +377,7 @@ fn any_regular(book: &Book, leg: &Leg) -> bool {
 }
 
 /// A rest that no order can close: less than a step.
-fn is_dust(book: &Book, leg: &Leg) -> bool {
+pub(super) fn is_dust(book: &Book, leg: &Leg) -> bool {
     let held = book.amount(leg).abs();
     let step = book
         .instrument(&leg.symbol)
@@ -488,108 +393,4 @@ fn solved_conflicts(sight: &Sight<'_>, round: &Round) -> Vec<Leg> {
     });
     legs.filter(|leg| sight.flights.trouble(leg).is_some_and(|trouble| trouble.conflict))
         .collect()
-}
-
-/// Zero by stream and by a reading that is younger than the last thing we did there.
-fn is_verified_flat(sight: &Sight<'_>, leg: &Leg, demand: usize) -> bool {
-    let since = sight
-        .demands
-        .get(demand)
-        .map_or(Timestamp::default(), |demand| demand.since);
-    let after = since.max(last_reduction(sight));
-    is_dust(sight.book, leg)
-        && !sight.flights.is_busy(leg)
-        && sight.book.holdings_read().is_some_and(|read| read > after)
-}
-
-/// The last moment at which something happened that a verification must be younger than.
-fn last_reduction(sight: &Sight<'_>) -> Timestamp {
-    sight.flights.last_action()
-}
-
-/// Whether something that serves this demand, or touches what it covers, is in the air or about to be.
-fn is_flying(sight: &Sight<'_>, round: &Round, demand: &Demand) -> bool {
-    let touches = |intent: &Intent| match intent {
-        Intent::Reduce(order) => demand.covers(sight.book, sight.policies, order.leg()),
-        other => demand.covers_symbol(sight.policies, other.symbol()),
-    };
-    sight.flights.iter().any(|(_, flight)| touches(&flight.intent))
-        || round.planned.iter().any(|planned| touches(&planned.intent))
-}
-
-/// Which demands are done: by readings younger than the last action, nothing held, nothing open, nothing in the air.
-fn verify(sight: &Sight<'_>, targets: &BTreeMap<Leg, (Qty, usize)>, round: &mut Round) {
-    let book = sight.book;
-    let is_held = |index: usize| {
-        let demand = sight.demands.get(index);
-        book.positions().any(|(leg, _)| {
-            !is_dust(book, leg) && demand.is_some_and(|demand| demand.covers(book, sight.policies, leg))
-        })
-    };
-    for (index, demand) in sight.demands.iter().enumerate() {
-        match demand.action {
-            Action::Alert | Action::Block => {}
-            Action::Reduce(_) if demand.fulfilled => {}
-            Action::Reduce(_) => {
-                let open = targets
-                    .iter()
-                    .any(|(leg, (target, by))| *by == index && book.amount(leg).abs() > *target);
-                let flying = sight.flights.reductions().next().is_some();
-                if !open && !flying && is_reached(sight, demand) {
-                    round.fulfilled.push(index);
-                } else if open || flying {
-                    round.working.push(index);
-                }
-            }
-            Action::Flatten => {
-                let open_orders = book.orders().iter().any(|order| {
-                    let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_ours);
-                    !ours && demand.covers(book, sight.policies, &order.leg())
-                });
-                let flying = is_flying(sight, round, demand);
-                if is_held(index) || open_orders || flying {
-                    // Once it was flat and verified, orders that come and are cancelled are the latch at work.
-                    if is_held(index) || !demand.fulfilled {
-                        round.working.push(index);
-                    }
-                    // Something is left that only a look can confirm: zero by the stream, and stops to sweep.
-                    if !is_held(index) && !flying {
-                        let after = demand.since.max(last_reduction(sight));
-                        let due = |read: Option<Timestamp>| {
-                            read.is_none_or(|read| read <= after || book.now().since(read) >= CONFIRM_EVERY)
-                        };
-                        round.needs.holdings |= due(book.holdings_read());
-                        round.needs.orders |= due(book.orders().read_at(Store::Regular));
-                    }
-                    continue;
-                }
-                if demand.fulfilled {
-                    continue;
-                }
-                let after = demand.since.max(last_reduction(sight));
-                let fresh = |at: Option<Timestamp>| at.is_some_and(|at| at > after);
-                let holdings = fresh(book.holdings_read());
-                let orders = fresh(book.orders().read_at(Store::Regular))
-                    && fresh(book.orders().read_at(Store::Conditional));
-                if holdings && orders {
-                    round.fulfilled.push(index);
-                } else {
-                    round.working.push(index);
-                    round.needs.holdings |= !holdings;
-                    round.needs.orders |= !orders;
-                }
-            }
-        }
-    }
-}
-
-fn is_reached(sight: &Sight<'_>, demand: &Demand) -> bool {
-    match (demand.action, &demand.driver) {
-        (Action::Reduce(Cut::Fraction(_)), _) => true,
-        (Action::Reduce(Cut::To(to)), Driver::Rung { policy, .. }) => sight
-            .policies
-            .get(*policy)
-            .is_some_and(|policy| policy.has_reached(sight.book, &demand.scope, to)),
-        _ => false,
-    }
 }

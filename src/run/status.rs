@@ -20,7 +20,6 @@ pub fn account_status(guard: &Guard) -> AccountStatus {
     let fall = high_water
         .zip(equity)
         .and_then(|(mark, equity)| (mark - equity).ratio_of(mark));
-    let [mismatches, unknown, failed] = book.counters();
     AccountStatus {
         label: guard.account().into(),
         state: guard.state().word().into(),
@@ -32,6 +31,10 @@ pub fn account_status(guard: &Guard) -> AccountStatus {
             .ok()
             .flatten()
             .map(|ratio| plain(ratio.decimal().round_dp(6))),
+        margin_gaps: book
+            .gaps()
+            .map(|(bucket, gap)| format!("{bucket}: {gap}"))
+            .collect(),
         last_proof_ms: book.link().proof().map(crate::model::Timestamp::ms),
         positions: positions(guard),
         orders: orders(guard),
@@ -41,7 +44,8 @@ pub fn account_status(guard: &Guard) -> AccountStatus {
             .map(|policy| policy_status(guard, policy))
             .collect(),
         latch: latch(guard),
-        counters: [mismatches, unknown, failed]
+        counters: book
+            .counters()
             .map(|(name, count)| (name.to_owned(), count))
             .into(),
         ..AccountStatus::default()

@@ -51,6 +51,9 @@ pub struct AccountStatus {
     pub drawdown: Option<String>,
     /// Maintenance margin over margin balance, a fraction.
     pub margin_ratio: Option<String>,
+    /// Where the venue counts another margin ratio than we do, a sentence for each bucket.
+    #[serde(default)]
+    pub margin_gaps: Vec<String>,
     /// When the account was last proven to be as shown, Unix ms.
     pub last_proof_ms: Option<i64>,
     /// Positions that are not flat.

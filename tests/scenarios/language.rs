@@ -1,5 +1,7 @@
 //! The words of scenario lines, and a small venue that holds what they said.
 
+mod shapes;
+
 use super::rules::rules;
 use super::said::{look, words};
 use backstop::event::{
@@ -34,7 +36,8 @@ pub struct Stage {
     digests: bool,
     /// Whether readings leave the margin type of cross positions out, as the venue's do.
     is_cross_unsaid: bool,
-    looks: u32,
+    reads: BTreeMap<&'static str, u32>,
+    shapes: shapes::Shapes,
 }
 
 fn guard(policies: &str, start: Start) -> Guard {
@@ -59,7 +62,8 @@ impl Stage {
             transfers: Vec::new(),
             digests: false,
             is_cross_unsaid: false,
-            looks: 0,
+            reads: BTreeMap::new(),
+            shapes: shapes::Shapes::default(),
         }
     }
 
@@ -126,7 +130,14 @@ impl Stage {
         if !decision.intents.is_empty() {
             self.last = decision.intents.iter().map(Intent::key).collect();
         }
-        self.looks += u32::from(decision.needs.orders);
+        for (what, is_needed) in [
+            ("holdings", decision.needs.holdings),
+            ("orders", decision.needs.orders),
+            ("settings", decision.needs.settings),
+            ("rules", decision.needs.rules),
+        ] {
+            *self.reads.entry(what).or_default() += u32::from(is_needed);
+        }
         said.extend(words(&decision));
     }
 
@@ -163,7 +174,8 @@ impl Stage {
             }
             // How often the orders were asked for since the last such line.
             ["looks"] => {
-                said.push(format!("{} looks at the orders", std::mem::take(&mut self.looks)));
+                let looks = self.reads.remove("orders").unwrap_or(0);
+                said.push(format!("{looks} looks at the orders"));
                 vec![]
             }
             ["wallet", amount] => {
@@ -182,12 +194,12 @@ impl Stage {
             ["snapshot"] => {
                 let settings = Settings {
                     mode: self.mode,
-                    multi_assets: false,
+                    multi_assets: self.shapes.multi_assets,
                 };
                 let mut all = vec![
                     venue(Event::Link(Link::Up)),
                     venue(Event::Settings(settings)),
-                    venue(Event::Rules(rules())),
+                    venue(Event::Rules(self.shapes.changed(rules()))),
                 ];
                 all.extend([
                     self.holdings(),
@@ -344,10 +356,13 @@ impl Stage {
                     .collect()
             }
             ["outcome", number, rest @ ..] => {
-                let key = self.last[number.parse::<usize>().unwrap() - 1].clone();
+                let Some(key) = self.last.get(number.parse::<usize>().unwrap() - 1).cloned() else {
+                    said.push(format!("there is no request {number}"));
+                    return vec![];
+                };
                 vec![Input::Outcome(key, outcome(rest, self.now))]
             }
-            _ => panic!("no such line: {words:?}"),
+            _ => self.shape(words, said),
         }
     }
 
@@ -372,10 +387,10 @@ impl Stage {
                 leg: leg.clone(),
                 amount,
                 entry: entry.filter(|_| !amount.is_zero()),
-                margin: Some(self.margin),
-                isolated_wallet: Money::ZERO,
+                margin: Some(self.margin_of(leg)),
+                isolated_wallet: self.shapes.isolated.get(leg).copied().unwrap_or(Money::ZERO),
             }],
-            at: self.now,
+            at: Timestamp::from_ms(self.now.ms() + self.shapes.dated_ms),
         }
     }
 
@@ -418,22 +433,26 @@ impl Stage {
     }
 
     fn holdings(&self) -> Input {
-        let balance = Balance {
-            wallet: self.wallet,
-            cross_wallet: self.wallet,
+        let own: Money = self.shapes.isolated.values().copied().sum();
+        let balance = |wallet: Money, isolated: Money| Balance {
+            wallet,
+            cross_wallet: wallet - isolated,
             at: Timestamp::default(),
         };
+        let mut balances = vec![(Asset::new("USDT").unwrap(), balance(self.wallet, own))];
+        let others = self.shapes.wallets.iter();
+        balances.extend(others.map(|(asset, wallet)| (asset.clone(), balance(*wallet, Money::ZERO))));
         let held = self.positions.iter().filter(|(_, (amount, _))| !amount.is_zero());
         let positions = held.map(|(leg, (amount, entry))| {
             let position = Position {
                 amount: *amount,
                 entry: *entry,
-                margin: Some(self.margin)
+                margin: Some(self.margin_of(leg))
                     .filter(|margin| *margin == MarginType::Isolated || !self.is_cross_unsaid),
-                isolated_wallet: if self.margin == MarginType::Isolated {
-                    self.wallet
-                } else {
-                    Money::ZERO
+                isolated_wallet: match (self.shapes.isolated.get(leg), self.margin) {
+                    (Some(wallet), _) => *wallet,
+                    (None, MarginType::Isolated) => self.wallet,
+                    (None, MarginType::Cross) => Money::ZERO,
                 },
                 at: Timestamp::default(),
             };
@@ -441,8 +460,10 @@ impl Stage {
         });
         let marks = self.marks.iter();
         Input::Venue(Event::Holdings(Holdings {
-            balances: vec![(Asset::new("USDT").unwrap(), balance)],
+            balances,
             positions: positions.collect(),
+            disputed: self.shapes.disputed.clone(),
+            claims: self.claims(),
             marks: marks
                 .map(|(symbol, price)| MarkPrice {
                     symbol: symbol.clone(),
@@ -486,6 +507,15 @@ fn outcome(words: &[&str], at: Timestamp) -> Outcome {
             code: None,
             why: "no answer".into(),
         }),
+        ["mode"] => refused(RejectionKind::Mode),
+        ["size"] => refused(RejectionKind::Size),
+        ["stuck"] => refused(RejectionKind::Stuck),
+        ["structural"] => refused(RejectionKind::Structural),
+        ["partly", executed] => Outcome::Accepted(Some(Report {
+            executed: executed.parse().unwrap(),
+            terminal: false,
+            at,
+        })),
         ["conflict"] => refused(RejectionKind::Conflict),
         ["band"] => refused(RejectionKind::Band),
         ["absent"] => refused(RejectionKind::Absent),

@@ -4,10 +4,12 @@
 //! right-hand side is written by the runner (`UPDATE=1 cargo test scenarios`) and reviewed in the diff. Nothing
 //! here knows a socket or a clock.
 
+mod arrival;
 mod language;
 mod random;
 mod rules;
 mod said;
+mod slices;
 
 use language::Stage;
 use std::fs;

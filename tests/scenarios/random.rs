@@ -52,7 +52,7 @@ fn line(stage: &Stage, at: u64, (kind, choice, number, _): Draw, orders: &mut i6
         i64::from(number) * 10 / 3
     };
     let quantity = Decimal::new(thousandths, 3);
-    let event = match kind % 18 {
+    let event = match kind % 21 {
         0..=3 => format!("mark {symbol} {}", price + price * i64::from(number) / 90_000),
         4 | 5 => format!("position {symbol} {quantity}"),
         6 => format!("silently {symbol} {quantity}"),
@@ -87,6 +87,11 @@ fn line(stage: &Stage, at: u64, (kind, choice, number, _): Draw, orders: &mut i6
                 "absent",
                 "powerless",
                 "retry",
+                "mode",
+                "size",
+                "stuck",
+                "structural",
+                "partly 0.05",
             ];
             format!(
                 "outcome any {choice} {}",
@@ -103,6 +108,15 @@ fn line(stage: &Stage, at: u64, (kind, choice, number, _): Draw, orders: &mut i6
             "killfile on",
             "killfile off",
         ][usize::from(choice) % 7]
+            .into(),
+        // An order of ours as the stream shows it, with and without its flag.
+        17 => {
+            let status = ["new 0", "partly 0.05", "filled 0.1", "ended 0"][usize::from(choice) % 4];
+            let flag = if number % 3 == 0 { " plain" } else { "" };
+            format!("own {} {status}{flag}", usize::from(choice) % 3 + 1)
+        }
+        18 => format!("says USDT {} {}", i32::from(number).abs() / 20, i32::from(number)),
+        19 => ["disputed BTCUSDT", "disputed", "fails holdings", "unknown THING"][usize::from(choice) % 4]
             .into(),
         _ => ["restart", "call BTCUSDT", "lost", "wait"][usize::from(choice) % 4].into(),
     };

@@ -2,7 +2,10 @@
 
 use backstop::model::{Asset, Instrument, LotRule, Money, Price, PriceBand, Qty, Ratio, Tier, TradingStatus};
 
-/// BTCUSDT and ALTUSDT, with the tiers of binance-usdm.md 9.3 and POLICIES.md c.3.
+/// A symbol of more than a hundred characters.
+const LONG_SYMBOL: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZUSDT";
+
+/// BTCUSDT and ALTUSDT, and others of every shape, with the tiers of binance-usdm.md 9.3 and POLICIES.md c.3.
 pub fn rules() -> Vec<Instrument> {
     let q = |text: &str| text.parse::<Qty>().unwrap();
     let m = |text: &str| text.parse::<Money>().unwrap();
@@ -19,7 +22,7 @@ pub fn rules() -> Vec<Instrument> {
     };
     let instrument = |symbol: &str, tiers: Vec<Tier>, most: &str| Instrument {
         symbol: symbol.parse().unwrap(),
-        margin_asset: Asset::new("USDT").unwrap(),
+        margin_asset: Asset::new(if symbol.ends_with("USDC") { "USDC" } else { "USDT" }).unwrap(),
         status: TradingStatus::Trading,
         tick: "0.1".parse::<Price>().unwrap().decimal(),
         lot: LotRule {
@@ -40,7 +43,10 @@ pub fn rules() -> Vec<Instrument> {
         market_bound: Some(r("0.05")),
         tiers,
     };
-    vec![
+    let shapes = ["BTCUSDC", "BTCUSDT_260327", "TSLAUSDT", "测试USDT", LONG_SYMBOL];
+    let simple = || tiers(&[("0", "50000", "0.004", "0"), ("50000", "250000", "0.005", "50")]);
+    let mut rules: Vec<Instrument> = shapes.map(|symbol| instrument(symbol, simple(), "120")).into();
+    rules.extend([
         // binance-usdm.md 9.3 and POLICIES.md c.3.
         instrument(
             "BTCUSDT",
@@ -56,5 +62,6 @@ pub fn rules() -> Vec<Instrument> {
             ]),
             "10",
         ),
-    ]
+    ]);
+    rules
 }

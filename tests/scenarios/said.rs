@@ -28,7 +28,17 @@ pub fn words(decision: &Decision) -> Vec<String> {
         words.push(text);
     }
     for note in &decision.notes {
-        if note.text.starts_with("state ") || note.text.contains("verified") || note.text.contains("aim") {
+        const TOLD: [&str; 8] = [
+            "verified",
+            "aim",
+            "worse one",
+            "larger exposure",
+            "stopped",
+            "stuck",
+            "venue's own",
+            "not believed",
+        ];
+        if note.text.starts_with("state ") || TOLD.iter().any(|part| note.text.contains(part)) {
             words.push(note.text.clone());
         }
     }

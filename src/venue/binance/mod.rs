@@ -9,6 +9,8 @@
 pub mod client;
 #[cfg(test)]
 mod fixtures;
+#[cfg(test)]
+mod oddities;
 pub mod outcome;
 mod parse;
 pub mod play;

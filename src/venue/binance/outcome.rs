@@ -179,6 +179,8 @@ fn refused(mutation: &Mutation, status: u16, verdict: Verdict) -> Outcome {
         -1016 | -1109 | 239_999 => RejectionKind::Retry(MAINTENANCE),
         -2014 | -2015 | -2017 => RejectionKind::Powerless,
         -1121 | -2023 | -4088 | -4109 | -4140 | -4141 | -4192 => RejectionKind::Stuck,
+        // Restricted to reducing: ours reduce, so the venue will take them once it sees them so.
+        -4087 | -4105 | -4106 | -4107 | -4189 | -4400 | -4401 => RejectionKind::Stuck,
         code if code < 0 => RejectionKind::Structural,
         _ => return doubt(status, Some(verdict), "not a code of a refusal"),
     };

@@ -13,11 +13,16 @@ const TEXT_LEN_MAX: usize = 8 * 1024 * 1024;
 /// same time, and a request ends within three seconds.
 const PAIR_APART_MAX: Span = Span::from_secs(4);
 
+/// Readings in a row whose halves contradict each other, after which that is no tear of time but a quarrel of the
+/// venue with itself, and the larger exposure is assumed (MO-09).
+const TORN_MAX: u32 = 3;
+
 /// The state that translation needs: the half of an account reading that came first.
 #[derive(Clone, Debug, Default)]
 pub struct Session {
     account: Option<(Timestamp, holdings::AccountHalf)>,
     risk: Option<(Timestamp, holdings::RiskHalf)>,
+    torn: u32,
     dropped: u64,
 }
 
@@ -35,7 +40,8 @@ impl Session {
     /// The inputs that something received stands for; none for what says nothing of the account.
     ///
     /// Balances and positions come from two reads and become one event when the later of the two arrives; when the
-    /// two disagree, or one of them cannot be read, that is a failed read. Answers to mutations are not read here:
+    /// two disagree, or one of them cannot be read, that is a failed read. When they keep disagreeing, the larger
+    /// exposure is told, and the quarrel with it. Answers to mutations are not read here:
     /// their outcomes come separately.
     pub fn take(&mut self, received: &Received) -> Vec<Input> {
         let events = match &received.via {
@@ -91,10 +97,21 @@ impl Session {
         let account = account.filter(|(then, _)| fresh(*then));
         let risk = risk.filter(|(then, _)| fresh(*then));
         match (readable, account, risk) {
-            (true, Some((_, account)), Some((_, risk))) => vec![
-                holdings::holdings(account, risk)
-                    .map_or(Event::ReadFailed(Reading::Holdings), Event::Holdings),
-            ],
+            (true, Some((_, account)), Some((_, risk))) => {
+                let Some(read) = holdings::holdings(account, risk) else {
+                    return vec![Event::ReadFailed(Reading::Holdings)];
+                };
+                self.torn = match read.disputed[..] {
+                    [] => 0,
+                    _ => self.torn.saturating_add(1).min(TORN_MAX),
+                };
+                let counts = self.torn == 0 || self.torn == TORN_MAX;
+                vec![if counts {
+                    Event::Holdings(read)
+                } else {
+                    Event::ReadFailed(Reading::Holdings)
+                }]
+            }
             (true, account, risk) => {
                 (self.account, self.risk) = (account, risk);
                 Vec::new()
@@ -235,6 +252,44 @@ mod tests {
             assert_eq!(events(&mut session, &second), failed, "{name}");
             // Nothing of the failed pair is left over.
             assert_eq!(events(&mut session, &risk()), [], "{name}");
+        }
+    }
+
+    #[test]
+    fn mo_09_when_two_answers_keep_differing_the_larger_exposure_is_assumed_and_told() {
+        let body = fixture("rest-position-risk");
+        for (risk_says, assumed) in [
+            (body.replace("\"0.250\"", "\"0.100\""), "0.25"),
+            (body.replace("\"0.250\"", "\"-0.300\""), "-0.3"),
+            ("[]".to_owned(), "0.25"),
+        ] {
+            let mut session = Session::new();
+            let mut read = || {
+                events(&mut session, &account());
+                events(&mut session, &rest(RISK, 200, &risk_says)).remove(0)
+            };
+            for _ in 0..2 {
+                assert_eq!(read(), Event::ReadFailed(Reading::Holdings), "{assumed}");
+            }
+            for _ in 0..2 {
+                let Event::Holdings(all) = read() else {
+                    panic!("{assumed}");
+                };
+                let [(leg, position)] = &all.positions[..] else {
+                    panic!("{all:?}");
+                };
+                assert_eq!(
+                    (position.amount.to_string().as_str(), &all.disputed[..]),
+                    (assumed, &[leg.clone()][..])
+                );
+            }
+            // They agree again: one good reading ends it, and the next quarrel starts from nothing.
+            events(&mut session, &account());
+            let got = events(&mut session, &risk());
+            assert!(matches!(&got[..], [Event::Holdings(all)] if all.disputed.is_empty()));
+            events(&mut session, &account());
+            let got = events(&mut session, &rest(RISK, 200, &risk_says));
+            assert_eq!(got, [Event::ReadFailed(Reading::Holdings)]);
         }
     }
 

@@ -24,7 +24,7 @@ fn with_code(code: &str) -> String {
 }
 
 #[test]
-fn each_code_of_a_refusal_says_what_to_do_next() {
+fn or_27_each_code_of_a_refusal_says_what_to_do_next() {
     let table: &[(&[i64], &str)] = &[
         (&[-2018, -2019, -2022, -2024, -2025, -4045, -4118], "conflict"),
         (&[-1106, -4060, -4061, -4062], "mode"),
@@ -39,10 +39,12 @@ fn each_code_of_a_refusal_says_what_to_do_next() {
         (&[-1000, -1006, -1007, -4116], "unknown"),
         (&[-2014, -2015, -2017], "powerless"),
         (&[-1121, -2023, -4088, -4109, -4140, -4141, -4192], "stuck"),
+        // OR-27: restricted to reducing; ours is tried again.
+        (&[-4087, -4105, -4106, -4107, -4189, -4400, -4401], "stuck"),
         (
             &[
-                -1022, -1100, -1102, -1130, -2010, -2021, -2026, -4015, -4120, -4400, -4401, -4411, -4531,
-                -9999, -2011, -2013,
+                -1022, -1100, -1102, -1130, -2010, -2021, -2026, -4015, -4120, -4411, -4531, -9999, -2011,
+                -2013,
             ],
             "structural",
         ),

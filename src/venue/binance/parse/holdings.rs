@@ -3,7 +3,7 @@
 //! Source: account page ("Account Information V3") and trade page ("Position Information V3"), read 2026-11-22.
 
 use super::position_side;
-use crate::event::Holdings;
+use crate::event::{Claim, Claims, Holdings, LegClaim};
 use crate::model::{Asset, Balance, Leg, MarginType, MarkPrice, Money, Position, Qty, Symbol, Timestamp};
 use crate::venue::binance::wire;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,7 @@ pub struct AccountHalf {
     /// Assets whose balances are blank: nothing has happened in them yet.
     inactive: BTreeSet<Asset>,
     amounts: BTreeMap<Leg, Qty>,
+    claims: Option<Claims>,
 }
 
 /// The answer of `GET /fapi/v3/positionRisk`.
@@ -64,6 +65,37 @@ pub fn account(body: &str) -> Option<AccountHalf> {
         balances: balances.into_iter().collect(),
         inactive,
         amounts,
+        claims: claims(&account),
+    })
+}
+
+/// What the venue counts of margin; `None` when any of it is missing or cannot be read: half of it proves nothing.
+fn claims(account: &wire::Account<'_>) -> Option<Claims> {
+    let money = |number: Option<wire::Num<'_>>| number?.read::<Money>("margin").ok();
+    let asset = |row: &wire::AssetRow<'_>| {
+        let balance = money(Some(row.cross_wallet_balance))? + money(row.cross_un_pnl)?;
+        let maintenance = money(row.maint_margin)?;
+        Some((row.asset.read("asset").ok()?, Claim { maintenance, balance }))
+    };
+    let leg = |row: &wire::HeldRow<'_>| {
+        let leg = Leg {
+            symbol: row.symbol.read("symbol").ok()?,
+            side: position_side(&row.position_side).ok()?,
+        };
+        let margin = Claim {
+            maintenance: money(row.maint_margin)?,
+            balance: money(row.isolated_wallet)? + money(row.unrealized_profit)?,
+        };
+        let notional = money(row.notional)?.abs();
+        Some((leg, LegClaim { notional, margin }))
+    };
+    Some(Claims {
+        assets: account.assets.iter().map(asset).collect::<Option<_>>()?,
+        legs: account.positions.iter().map(leg).collect::<Option<_>>()?,
+        whole: Claim {
+            maintenance: money(account.total_maint_margin)?,
+            balance: money(account.total_margin_balance)?,
+        },
     })
 }
 
@@ -129,30 +161,80 @@ pub fn uses_credits(account: &AccountHalf, risk: &RiskHalf) -> bool {
             .any(|asset| asset.as_str() == CREDITS)
 }
 
-/// The two halves as one; `None` when they are torn: legs or amounts differ, or a position stands on an asset whose
-/// balance is blank, or may do so.
+/// The two halves as one. Where legs or amounts differ, the leg is disputed and the larger exposure is assumed.
+///
+/// `None` when a position stands on an asset whose balance is blank, or may do so.
 pub fn holdings(account: AccountHalf, risk: RiskHalf) -> Option<Holdings> {
-    let same = account.amounts.len() == risk.positions.len()
-        && risk
-            .positions
-            .iter()
-            .all(|(leg, position)| account.amounts.get(leg) == Some(&position.amount));
+    let is_told = account.amounts.keys().all(|leg| risk.positions.contains_key(leg));
     let in_use = |asset: &Asset| {
-        risk.margined
-            .iter()
-            .any(|used| used.as_ref().is_none_or(|used| used == asset))
+        !is_told
+            || risk
+                .margined
+                .iter()
+                .any(|used| used.as_ref().is_none_or(|used| used == asset))
     };
-    let complete = !account.inactive.iter().any(in_use);
-    (same && complete).then(|| Holdings {
+    if account.inactive.iter().any(in_use) {
+        return None;
+    }
+    let (mut positions, mut disputed) = (risk.positions, Vec::new());
+    for (leg, amount) in &account.amounts {
+        let known = positions.get(leg).map_or(Qty::ZERO, |position| position.amount);
+        if known == *amount {
+            continue;
+        }
+        disputed.push(leg.clone());
+        if known.abs() < amount.abs() {
+            let position = positions.entry(leg.clone()).or_insert(Position {
+                amount: *amount,
+                entry: None,
+                margin: None,
+                isolated_wallet: Money::ZERO,
+                at: Timestamp::default(),
+            });
+            position.amount = *amount;
+        }
+    }
+    let only_at_risk = positions.keys().filter(|leg| !account.amounts.contains_key(*leg));
+    disputed.extend(only_at_risk.cloned());
+    Some(Holdings {
         balances: account.balances,
-        positions: risk.positions.into_iter().collect(),
+        positions: positions.into_iter().collect(),
         marks: risk.marks,
+        disputed,
+        claims: account.claims,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::venue::binance::fixtures::fixture;
+
+    #[test]
+    fn what_the_venue_counts_of_margin_is_read_whole_or_not_at_all() {
+        let body = fixture("rest-account");
+        let claims = account(&body).unwrap().claims.unwrap();
+        let shown = |claim: Claim| format!("{} of {}", claim.maintenance, claim.balance);
+        assert_eq!(shown(claims.whole), "61.98 of 9984.017");
+        assert_eq!(shown(claims.assets[0].1), "61.98 of 9984.017");
+        let (leg, claim) = &claims.legs[0];
+        assert_eq!(
+            (leg.to_string().as_str(), shown(claim.margin).as_str()),
+            ("BTCUSDT", "61.98 of -4.91")
+        );
+        assert_eq!(claim.notional.to_string(), "15495.09");
+        for (from, to) in [
+            (r#""totalMaintMargin":"61.98","#, ""),
+            (r#""crossUnPnl":"-4.91","#, ""),
+            (r#""notional":"15495.09""#, r#""notional":"""#),
+            (r#""maintMargin":"0""#, r#""maintMargin":null"#),
+        ] {
+            assert!(body.contains(from), "{from}");
+            // The balances and amounts are still good.
+            let half = account(&body.replacen(from, to, 1)).unwrap();
+            assert_eq!((half.claims, half.balances.len()), (None, 1), "{to}");
+        }
+    }
 
     fn halves(assets: &str, margin_asset: &str) -> (Option<AccountHalf>, RiskHalf) {
         let held = if margin_asset.is_empty() {

@@ -80,7 +80,9 @@ fn ratio(number: Num<'_>, field: &'static str) -> Result<Ratio, Bad> {
     }
 }
 
-/// Tiers by rising notional. A user's `notionalCoef` is not applied: what it does is not documented.
+/// Tiers by rising notional. A user's `notionalCoef` is not applied: whether the tiers that come with it are scaled
+/// already is not documented (binance-usdm.md 9.1, unsure). Should they not be, every digest finds the gap between
+/// our maintenance and the venue's, and the worse one counts.
 pub fn tiers(row: wire::Brackets<'_>) -> Result<(Symbol, Vec<Tier>), Bad> {
     let tier = |bracket: &wire::Bracket<'_>| -> Result<Tier, Bad> {
         let cap = bracket.notional_cap.decimal("notionalCap")?.min(CAP_MAX);

@@ -15,7 +15,12 @@ pub struct Verdict<'a> {
 
 /// `GET /fapi/v3/account`. Source: account page, "Account Information V3".
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Account<'a> {
+    #[serde(borrow)]
+    pub total_maint_margin: Option<Num<'a>>,
+    #[serde(borrow)]
+    pub total_margin_balance: Option<Num<'a>>,
     #[serde(borrow)]
     pub assets: Vec<AssetRow<'a>>,
     #[serde(borrow)]
@@ -32,6 +37,10 @@ pub struct AssetRow<'a> {
     #[serde(borrow)]
     pub cross_wallet_balance: Num<'a>,
     #[serde(borrow)]
+    pub maint_margin: Option<Num<'a>>,
+    #[serde(borrow)]
+    pub cross_un_pnl: Option<Num<'a>>,
+    #[serde(borrow)]
     pub update_time: Num<'a>,
 }
 
@@ -44,6 +53,14 @@ pub struct HeldRow<'a> {
     pub position_side: Text<'a>,
     #[serde(borrow)]
     pub position_amt: Num<'a>,
+    #[serde(borrow)]
+    pub notional: Option<Num<'a>>,
+    #[serde(borrow)]
+    pub maint_margin: Option<Num<'a>>,
+    #[serde(borrow)]
+    pub isolated_wallet: Option<Num<'a>>,
+    #[serde(borrow)]
+    pub unrealized_profit: Option<Num<'a>>,
 }
 
 /// `GET /fapi/v3/positionRisk`. Source: trade page, "Position Information V3".
