@@ -140,13 +140,13 @@ fn mo_18_mo_15_or_21_or_28_what_venue_and_humans_do_is_followed() {
         .exchange
         .event(r#"{"kind":"adl","symbol":"BTCUSDT","fraction":"0.2"}"#);
     stage.exchange.event(
-        r#"{"kind":"order","place":{"symbol":"BTCUSDT","side":"SELL","type":"MARKET","quantity":"0.1","reduce_only":true}}"#,
+        r#"{"kind":"order","place":{"symbol":"BTCUSDT","side":"SELL","type":"MARKET","quantity":"0.05","reduce_only":true}}"#,
     );
     // Trading stops for a while when it is to be closed.
     stage.exchange.event(r#"{"kind":"halt","symbol":"BTCUSDT"}"#);
     stage.kill_by_file();
     std::thread::sleep(std::time::Duration::from_secs(3));
-    assert_eq!(position(&stage.exchange.report(), "BTCUSDT"), 0.3);
+    assert_eq!(position(&stage.exchange.report(), "BTCUSDT"), 0.35);
     stage.exchange.event(r#"{"kind":"resume","symbol":"BTCUSDT"}"#);
     let report = stage
         .exchange
@@ -156,6 +156,6 @@ fn mo_18_mo_15_or_21_or_28_what_venue_and_humans_do_is_followed() {
         .iter()
         .map(|order| order["executed"].as_str().unwrap().parse::<f64>().unwrap())
         .sum();
-    assert!((filled - 0.3).abs() < 1e-9, "{filled}");
+    assert!((filled - 0.35).abs() < 1e-9, "{filled}");
     stage.folder.wait_for("flat and verified");
 }
