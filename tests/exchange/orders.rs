@@ -1,6 +1,7 @@
 //! Orders and cancels that fail in every way that they can; the exchange says what became of them.
 
 use super::stage::{Armed, each, guard_orders, kept_its_word, position};
+use rust_decimal::{Decimal, dec};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -36,11 +37,11 @@ fn sliced(size: &str) -> String {
     )
 }
 
-fn filled(report: &Value, symbol: &str) -> f64 {
+fn filled(report: &Value, symbol: &str) -> Decimal {
     guard_orders(report)
         .iter()
         .filter(|order| order["symbol"] == symbol)
-        .map(|order| order["executed"].as_str().unwrap().parse::<f64>().unwrap())
+        .map(|order| order["executed"].as_str().unwrap().parse::<Decimal>().unwrap())
         .sum()
 }
 
@@ -53,12 +54,14 @@ fn flattened(stage: &Armed) -> Value {
             && report["open_algo_orders"] == 0
     });
     kept_its_word(&report);
-    assert!(
-        (filled(&report, "BTCUSDT") - 0.5).abs() < 1e-9,
+    assert_eq!(
+        filled(&report, "BTCUSDT"),
+        dec!(0.5),
         "exactly what was there: {report:#}"
     );
-    assert!(
-        (filled(&report, "ETHUSDT") - 4.0).abs() < 1e-9,
+    assert_eq!(
+        filled(&report, "ETHUSDT"),
+        dec!(4.0),
         "exactly what was there: {report:#}"
     );
     stage.folder.wait_for("flat and verified");
@@ -370,7 +373,11 @@ fn or_21_e13_thirty_seven_times_the_market_maximum_goes_in_slices_that_sum_exact
         .exchange
         .wait("flat", |report| report["positions"] == serde_json::json!({}));
     kept_its_word(&report);
-    assert!((filled(&report, "BTCUSDT") - 0.4995).abs() < 1e-9);
+    assert_eq!(
+        filled(&report, "BTCUSDT"),
+        dec!(0.4995),
+        "exactly what was there: {report:#}"
+    );
     let slices = guard_orders(&report)
         .iter()
         .filter(|order| order["symbol"] == "BTCUSDT")
@@ -458,7 +465,7 @@ fn or_31_or_09_d13_bot_and_guard_close_the_same_position_and_nothing_flips() {
             .exchange
             .wait("flat", |report| report["positions"] == serde_json::json!({}));
         kept_its_word(&report);
-        assert!(filled(&report, "BTCUSDT") <= 0.5);
+        assert!(filled(&report, "BTCUSDT") <= dec!(0.5));
     });
 }
 
