@@ -13,7 +13,7 @@ pub use decision::{Decision, Note, Record, Save, Severity, State};
 pub use saved::{Saved, SavedPolicy, SavedTrip, Start};
 
 use crate::book::{Book, Bucket};
-use crate::event::{Input, KillAction};
+use crate::event::{Input, KillAction, Reading};
 use crate::model::{ClientOrderId, Intent, Leg, OrderId, Qty, Span, Symbol, Timestamp};
 use crate::policy::envelope::{Policy, PolicyState, RungState, Transition};
 use crate::policy::{Action, Memory, Mode, PolicySet};
@@ -43,6 +43,8 @@ pub struct Guard {
     is_changed: bool,
     wake: Option<Timestamp>,
     was_deaf: bool,
+    /// Readings that failed and did not work since, of which people were told.
+    failing: BTreeSet<Reading>,
     /// When the stream was last found deaf.
     deaf_since: Option<Timestamp>,
     /// The venue refused the key when balances and positions were last asked for.
@@ -80,6 +82,7 @@ impl Guard {
             is_changed: false,
             wake: None,
             was_deaf: false,
+            failing: BTreeSet::new(),
             deaf_since: None,
             is_refused: false,
             was_odd: false,
