@@ -327,7 +327,7 @@ impl Guard {
 
     /// Decides whether the state must be kept, and how urgently.
     fn keep(&mut self, decision: &mut Decision) {
-        let is_urgent = std::mem::take(&mut self.is_changed)
+        let is_urgent = std::mem::take(&mut self.is_changed) | self.flights.stops_mut().take_change()
             || !decision.records.is_empty()
             || !decision.intents.is_empty()
             || decision.answer.as_ref().is_some_and(Result::is_ok);

@@ -128,7 +128,10 @@ impl Flights {
         match outcome {
             Outcome::Accepted(report) => {
                 match (report, &flight.intent) {
-                    (Some(report), Intent::Reduce(_)) => return self.progress(now, key, report),
+                    (Some(report), Intent::Reduce(order)) => {
+                        self.stops.echo(order.leg(), order.side(), report.reduce_only);
+                        return self.progress(now, key, report);
+                    }
                     _ => flight.phase = Phase::Landed(now),
                 }
                 Needs::default()
@@ -202,12 +205,13 @@ impl Flights {
         let Some(client_id) = order.client_id.as_ref().filter(|id| id.is_ours()) else {
             return;
         };
-        self.stops.echo(order);
         let report = Report {
             executed: order.executed,
             terminal: order.status.is_terminal(),
             at: order.at,
+            reduce_only: Some(order.reduce_only),
         };
+        self.stops.echo(&order.leg(), order.side, report.reduce_only);
         self.progress(now, &IntentKey::Reduce(client_id.clone()), &report);
     }
 
@@ -434,7 +438,7 @@ impl Flights {
         &self.stops
     }
 
-    /// The same, to release them or to take their alarms.
+    /// The same, to change them.
     pub fn stops_mut(&mut self) -> &mut Stops {
         &mut self.stops
     }

@@ -12,7 +12,7 @@ mod verify;
 pub use demand::{Demand, Driver, Kill};
 pub use flights::{Flight, Flights, Phase};
 pub use plan::{Planned, Planner};
-pub use stops::Stops;
+pub use stops::{Stop, Stops};
 
 /// What the shell is asked to read at once, instead of at the next digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

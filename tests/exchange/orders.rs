@@ -264,7 +264,7 @@ fn or_10_a_symbol_that_never_answers_does_not_hold_up_another() {
 }
 
 #[test]
-fn or_15_e10_e12_a_kill_empties_both_stores_however_full() {
+fn or_15_e10_e11_e12_a_kill_empties_both_stores_however_full() {
     let mut scenario = BOOK.to_owned();
     for n in 0..40 {
         write!(

@@ -369,7 +369,7 @@ proptest! {
     }
 
     #[test]
-    fn mo_04_events_of_one_millisecond_converge_at_the_next_digest(
+    fn mo_04_f7_events_of_one_millisecond_converge_at_the_next_digest(
         draws in draws(), swaps in prop::collection::vec(any::<prop::sample::Index>(), 0..40), is_dated in any::<bool>()
     ) {
         let mut venue = Venue::new();

@@ -99,6 +99,7 @@ pub(super) fn play(book: &Book, policies: &[Policy], demands: &[Demand]) -> Effe
                         executed: order.qty(),
                         terminal: true,
                         at: now,
+                        reduce_only: None,
                     }))
                 }
                 Intent::Cancel(id) => {
