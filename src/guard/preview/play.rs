@@ -77,6 +77,7 @@ pub(super) fn play(book: &Book, policies: &[Policy], demands: &[Demand]) -> Effe
     let (mut book, mut flights, mut planner) = (book.clone(), Flights::default(), Planner::new("preview"));
     let now = book.now();
     for round in 0.. {
+        flights.settle(&book);
         let asked = planner.round(&book, policies, demands, &mut flights);
         if asked.needs.rules {
             effect.unsized_because = Some("the rules of a held contract were not read".into());
