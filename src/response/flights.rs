@@ -319,6 +319,8 @@ impl Flights {
             }
         }
         self.stops.look(now, |leg| book.amount(leg));
+        // What held a position that is gone holds no other: what is opened next is tried at once (OR-17, D14).
+        self.legs.retain(|leg, _| !book.amount(leg).is_zero());
         for key in ended {
             self.open.remove(&key);
             if !ignored.contains(&key) {
@@ -442,9 +444,16 @@ impl Flights {
         &self.stops
     }
 
-    /// The same, to release them or to take their alarms.
-    pub fn stops_mut(&mut self) -> &mut Stops {
-        &mut self.stops
+    /// What our own order opened on a leg is closed again.
+    pub fn countered(&mut self, leg: &Leg) {
+        self.stops.countered(leg);
+    }
+
+    /// An operator has seen it: stopped legs are released, and nothing waits any longer for an earlier refusal.
+    pub fn rearmed(&mut self) {
+        self.stops.release();
+        self.legs.clear();
+        self.cancels.clear();
     }
 
     /// Every flight.
