@@ -265,7 +265,7 @@ impl Guard {
                 "kill".to_owned()
             }
             Driver::Counter(leg) => {
-                self.flights.stops_mut().countered(leg);
+                self.flights.countered(leg);
                 "counter".to_owned()
             }
             Driver::Rung { policy, scope, rung } => {

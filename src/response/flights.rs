@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 /// After a landing, how long the stream may take to show the effect before it is read instead.
 const SETTLE: Span = Span::from_ms(300);
+/// Readings lag by this at most (FAILURES.md MO-23); one that still does is no longer waited for.
+const LAG_MAX: Span = Span::from_secs(5);
 /// After this a landed flight no longer holds its leg, nor a refusal: reads keep failing, and what is known must do.
 const LANDED_MAX: Span = Span::from_secs(10);
 /// The executor answers within its own deadline of 3 s; after this an answer was lost and the venue is asked.
@@ -42,6 +44,8 @@ pub struct Flight {
     pub before: Qty,
     /// Filled so far, as far as known.
     pub executed: Qty,
+    /// The venue's time of the newest report on it; zero before the first.
+    pub reported: Timestamp,
 }
 
 /// How far a flight is.
@@ -100,6 +104,7 @@ impl Flights {
             phase: Phase::Sent,
             before,
             executed: Qty::ZERO,
+            reported: Timestamp::default(),
         };
         self.open.insert(intent.key(), flight);
     }
@@ -112,6 +117,7 @@ impl Flights {
             phase: Phase::Doubtful,
             before,
             executed: Qty::ZERO,
+            reported: Timestamp::default(),
         };
         self.open.insert(intent.key(), flight);
     }
@@ -220,6 +226,7 @@ impl Flights {
             return Needs::default();
         };
         flight.executed = flight.executed.max(report.executed);
+        flight.reported = flight.reported.max(report.at);
         if !report.terminal {
             return Needs::default();
         }
@@ -264,7 +271,8 @@ impl Flights {
             let over = match (flight.phase, reduced_leg(&flight.intent)) {
                 (Phase::Landed(at), Some(leg)) => {
                     let moved = flight.before.abs() - book.amount(leg).abs() >= flight.executed;
-                    let read = book.holdings_read().is_some_and(|read| read > at);
+                    let read = book.holdings_read().is_some_and(|read| read > at)
+                        && !(is_older(book, flight) && now.since(at) < LAG_MAX);
                     let waited = now.since(at) >= SETTLE;
                     // Later on the digests look anyway.
                     needs.holdings |= !moved && !read && waited && now.since(at) < LANDED_MAX;
@@ -315,6 +323,8 @@ impl Flights {
             }
         }
         self.stops.look(now, |leg| book.amount(leg));
+        // What held a position that is gone holds no other: what is opened next is tried at once (OR-17, D14).
+        self.legs.retain(|leg, _| !book.amount(leg).is_zero());
         for key in ended {
             self.open.remove(&key);
             if !ignored.contains(&key) {
@@ -443,6 +453,18 @@ impl Flights {
         &mut self.stops
     }
 
+    /// What our own order opened on a leg is closed again.
+    pub fn countered(&mut self, leg: &Leg) {
+        self.stops.countered(leg);
+    }
+
+    /// An operator has seen it: stopped legs are released, and nothing waits any longer for an earlier refusal.
+    pub fn rearmed(&mut self) {
+        self.stops.release();
+        self.legs.clear();
+        self.cancels.clear();
+    }
+
     /// Every flight.
     pub fn iter(&self) -> impl Iterator<Item = (&IntentKey, &Flight)> {
         self.open.iter()
@@ -515,6 +537,13 @@ fn alarm(key: &IntentKey, leg: Option<&Leg>, kind: RejectionKind, trouble: &Trou
 /// Whether a flight is over at the venue, and nothing that could show its effect arrived for long.
 fn is_unseen(now: Timestamp, flight: &Flight) -> bool {
     matches!(flight.phase, Phase::Landed(at) if now.since(at) >= LANDED_MAX)
+}
+
+/// Whether what is known of a leg is older than what its order filled, by the venue's own times: such a reading lags, and
+/// by it the same would be cut again (MO-23).
+fn is_older(book: &Book, flight: &Flight) -> bool {
+    let held = reduced_leg(&flight.intent).and_then(|leg| book.position(leg));
+    held.is_some_and(|held| held.at.ms() > 0 && held.at < flight.reported)
 }
 
 /// Whether something is open that a cancel is for.

@@ -487,3 +487,35 @@ fn mo_13_no_reading_works_and_a_kill_closes_what_the_stream_told() {
         .wait("flat", |report| report["positions"] == serde_json::json!({}));
     kept_its_word(&report);
 }
+
+#[test]
+fn mo_23_a_reading_from_before_a_fill_does_not_cut_a_second_time() {
+    let size = r#"
+version = 1
+name = "size"
+[[policy]]
+id = "size"
+type = "max_position"
+symbols = ["BTCUSDT"]
+measure = "quantity"
+count_open_orders = false
+ladder = [ { at = "0.75", action = "reduce", to = "0.5" } ]
+"#;
+    let stage = Armed::new(BOOK, size);
+    // The order's own answer is all that tells of the fill for two seconds.
+    for what in [
+        r#"{"drop":{"event":"ACCOUNT_UPDATE"}}"#,
+        r#"{"read_lag":{"ms":2000}}"#,
+    ] {
+        stage.exchange.fault(&format!(r#"{{"what":{what}}}"#));
+    }
+    let query = "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.4";
+    assert_eq!(stage.exchange.bot("POST", "/fapi/v1/order", query).0, 200);
+    let cut = |report: &Value| !guard_orders(report).is_empty();
+    stage.exchange.wait("cut", cut);
+    std::thread::sleep(Duration::from_secs(4));
+    let report = stage.exchange.report();
+    kept_its_word(&report);
+    assert_eq!(position(&report, "BTCUSDT"), 0.5, "{}", stage.folder.log());
+    assert_eq!(guard_orders(&report).len(), 1, "{}", stage.folder.log());
+}
