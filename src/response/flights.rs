@@ -265,8 +265,13 @@ impl Flights {
         for (key, flight) in &mut self.open {
             if let Intent::Reduce(order) = &flight.intent {
                 let held = book.amount(order.leg());
-                self.stops
-                    .filled(now, order, flight.executed, flight.before, held);
+                self.stops.filled(
+                    now,
+                    order,
+                    (flight.executed, flight.reported),
+                    flight.before,
+                    held,
+                );
             }
             let over = match (flight.phase, reduced_leg(&flight.intent)) {
                 (Phase::Landed(at), Some(leg)) => {
@@ -322,7 +327,12 @@ impl Flights {
                 ended.push(key.clone());
             }
         }
-        self.stops.look(now, |leg| book.amount(leg));
+        self.stops.look(now, |leg| {
+            let since = book
+                .position(leg)
+                .map_or(Timestamp::default(), |position| position.at);
+            (book.amount(leg), since)
+        });
         // What held a position that is gone holds no other: what is opened next is tried at once (OR-17, D14).
         self.legs.retain(|leg, _| !book.amount(leg).is_zero());
         for key in ended {

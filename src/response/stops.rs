@@ -25,6 +25,8 @@ pub struct Stop {
 struct Watch {
     side: Side,
     executed: Qty,
+    /// The venue's time of the fill.
+    at: Timestamp,
     since: Timestamp,
 }
 
@@ -45,13 +47,13 @@ impl Stops {
         }
     }
 
-    /// An order of ours filled so far, and what its leg held before and holds now. Where the one does not explain the
-    /// other, somebody else traded too, and what comes next is watched.
+    /// An order of ours filled so far, by the venue's time `at`, and what its leg held before and holds now. Where the one
+    /// does not explain the other, somebody else traded too, and what comes next is watched.
     pub(super) fn filled(
         &mut self,
         now: Timestamp,
         order: &ReduceOrder,
-        executed: Qty,
+        (executed, at): (Qty, Timestamp),
         before: Qty,
         held: Qty,
     ) {
@@ -65,18 +67,23 @@ impl Stops {
             let watch = Watch {
                 side: order.side(),
                 executed,
+                at,
                 since: now,
             };
             self.watched.insert(order.leg().clone(), watch);
         }
     }
 
-    /// Looks at what the watched legs hold now: the other sign, and no more of it than our order filled, is what it
-    /// opened. More than that somebody else opened.
-    pub(super) fn look(&mut self, now: Timestamp, held: impl Fn(&Leg) -> Qty) {
+    /// Looks at what the watched legs hold now, and since when by the venue's time: the other sign, no more of it than our
+    /// order filled, and since that very fill, is what it opened. More, or of another time, somebody else opened: a fill
+    /// and the change of the position that it makes carry the same transaction time.
+    ///
+    /// Source: venues/binance-usdm.md section 4.0 (`T`) and 4.11, read 2026-11-22.
+    pub(super) fn look(&mut self, now: Timestamp, held: impl Fn(&Leg) -> (Qty, Timestamp)) {
         for (leg, watch) in std::mem::take(&mut self.watched) {
-            let held = held(&leg);
-            if Side::closing(held) == Some(watch.side.opposite()) && held.abs() <= watch.executed {
+            let (held, at) = held(&leg);
+            let is_other = Side::closing(held) == Some(watch.side.opposite());
+            if is_other && held.abs() <= watch.executed && at == watch.at {
                 self.stop(leg.clone(), watch.side, "filled past zero");
                 if let Some(stop) = self.legs.get_mut(&leg) {
                     stop.overshot.get_or_insert(now);

@@ -519,3 +519,40 @@ ladder = [ { at = "0.75", action = "reduce", to = "0.5" } ]
     assert_eq!(position(&report, "BTCUSDT"), 0.5, "{}", stage.folder.log());
     assert_eq!(guard_orders(&report).len(), 1, "{}", stage.folder.log());
 }
+
+#[test]
+fn or_13_a_venue_that_ignores_reduce_only_is_told_and_its_leg_left_alone() {
+    let stage = Armed::new(&sliced("0.05"), "");
+    stage.exchange.fault(r#"{"times":1,"what":"ignore_reduce_only"}"#);
+    // It strikes the first order, whichever contract that is for.
+    stage.kill_by_file();
+    stage
+        .exchange
+        .wait("struck", |report| report["faults"]["ignore_reduce_only"] == 1);
+    stage.folder.wait_for("the leg is stopped until re-arm");
+    std::thread::sleep(Duration::from_secs(2));
+    let report = stage.exchange.report();
+    assert_eq!(report["violations"], serde_json::json!([]), "{report:#}");
+    // The other leg is closed whole, and the stopped one holds what it held after the order that lost its flag.
+    let lost: Vec<&Value> = guard_orders(&report)
+        .into_iter()
+        .filter(|order| order["flag_ignored"] == true)
+        .collect();
+    let [lost] = &lost[..] else {
+        panic!("{report:#}");
+    };
+    let (stopped, other) = if lost["symbol"] == "BTCUSDT" {
+        ("BTCUSDT", "ETHUSDT")
+    } else {
+        ("ETHUSDT", "BTCUSDT")
+    };
+    assert_eq!(position(&report, other), 0.0);
+    let later = guard_orders(&report)
+        .into_iter()
+        .filter(|order| order["symbol"] == stopped && order["id"].as_i64() > lost["id"].as_i64());
+    assert_eq!(
+        later.count(),
+        0,
+        "no order follows to a leg whose protection is not there"
+    );
+}
