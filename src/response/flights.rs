@@ -261,8 +261,8 @@ impl Flights {
         for (key, flight) in &mut self.open {
             if let Intent::Reduce(order) = &flight.intent {
                 let held = book.amount(order.leg());
-                self.stops
-                    .filled(now, order, flight.executed, flight.before, held);
+                let filled = (flight.executed, flight.reported);
+                self.stops.filled(now, order, filled, flight.before, held);
             }
             let over = match (flight.phase, reduced_leg(&flight.intent)) {
                 (Phase::Landed(at), Some(leg)) => {
@@ -318,7 +318,10 @@ impl Flights {
                 ended.push(key.clone());
             }
         }
-        self.stops.look(now, |leg| book.amount(leg));
+        self.stops.look(now, |leg| {
+            book.position(leg)
+                .map_or_else(Default::default, |held| (held.amount, held.at))
+        });
         // What held a position that is gone holds no other: what is opened next is tried at once (OR-17, D14).
         self.legs.retain(|leg, _| !book.amount(leg).is_zero());
         for key in ended {

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 /// How long after a fill its account event may come: the stream sends both at once.
 const WATCH: Span = Span::from_secs(2);
+/// A position that changed later than this after our last fill, by the venue's own times, was changed by somebody else.
+const SAME_MOMENT: Span = Span::from_ms(100);
 
 /// A leg that is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ struct Stop {
 struct Watch {
     side: Side,
     executed: Qty,
+    /// The venue's time of the last fill.
+    reported: Timestamp,
     since: Timestamp,
 }
 
@@ -44,13 +48,13 @@ impl Stops {
         }
     }
 
-    /// An order of ours filled so far, and what its leg held before and holds now. Where the one does not explain the
+    /// An order of ours filled so far and when, and what its leg held before and holds now. Where the one does not explain the
     /// other, somebody else traded too, and what comes next is watched.
     pub(super) fn filled(
         &mut self,
         now: Timestamp,
         order: &ReduceOrder,
-        executed: Qty,
+        (executed, reported): (Qty, Timestamp),
         before: Qty,
         held: Qty,
     ) {
@@ -64,6 +68,7 @@ impl Stops {
             let watch = Watch {
                 side: order.side(),
                 executed,
+                reported,
                 since: now,
             };
             self.watched.insert(order.leg().clone(), watch);
@@ -71,11 +76,12 @@ impl Stops {
     }
 
     /// Looks at what the watched legs hold now: the other sign, and no more of it than our order filled, is what it
-    /// opened. More than that somebody else opened.
-    pub(super) fn look(&mut self, now: Timestamp, held: impl Fn(&Leg) -> Qty) {
+    /// opened. More than that somebody else opened, and so did whoever moved it after our order was over.
+    pub(super) fn look(&mut self, now: Timestamp, held: impl Fn(&Leg) -> (Qty, Timestamp)) {
         for (leg, watch) in std::mem::take(&mut self.watched) {
-            let held = held(&leg);
-            if Side::closing(held) == Some(watch.side.opposite()) && held.abs() <= watch.executed {
+            let (held, at) = held(&leg);
+            let is_ours = held.abs() <= watch.executed && at <= watch.reported.after(SAME_MOMENT);
+            if Side::closing(held) == Some(watch.side.opposite()) && is_ours {
                 self.stop(leg.clone(), watch.side, "filled past zero");
                 if let Some(stop) = self.legs.get_mut(&leg) {
                     stop.overshot.get_or_insert(now);
