@@ -87,8 +87,12 @@ impl Guard {
         };
         match outcome {
             Outcome::Rejected(rejection) => {
-                let (code, message) = (rejection.code, &rejection.message);
-                decision.note(Severity::Warning, format!("{what} was refused: {code} {message}"));
+                let text = match (rejection.code, &rejection.message) {
+                    // Not the venue's word but ours: it was not sent, or it is not known to have had an effect.
+                    (0, message) => format!("{what}: {message}"),
+                    (code, message) => format!("{what} was refused: {code} {message}"),
+                };
+                decision.note(Severity::Warning, text);
             }
             Outcome::Unknown(doubt) => {
                 decision.note(
