@@ -252,9 +252,25 @@ impl Guard {
     }
 
     fn fulfil(&mut self, demand: &Demand, decision: &mut Decision) {
-        let done = match demand.action {
-            Action::Flatten => "flat and verified: no position and no open order",
-            _ => "the reduction has reached its aim",
+        let dust: Vec<String> = self
+            .book
+            .positions()
+            .filter(|(leg, _)| demand.covers(&self.book, &self.policies, leg))
+            .map(|(leg, position)| format!("{} {leg}", position.amount))
+            .collect();
+        let (severity, done) = match demand.action {
+            Action::Flatten if dust.is_empty() => (
+                Severity::Info,
+                "flat and verified: no position and no open order".into(),
+            ),
+            Action::Flatten => (
+                Severity::Warning,
+                format!(
+                    "flat and verified but for dust, which no order can close: {}; no open order",
+                    dust.join(", ")
+                ),
+            ),
+            _ => (Severity::Info, "the reduction has reached its aim".to_owned()),
         };
         let name = match &demand.driver {
             Driver::Kill(index) => {
@@ -283,7 +299,7 @@ impl Guard {
                 policy.spec.id.clone()
             }
         };
-        decision.note(Severity::Info, format!("{name} {}: {done}", demand.action.name()));
+        decision.note(severity, format!("{name} {}: {done}", demand.action.name()));
     }
 
     /// What follows from the state as a whole: a deaf stream, transfers to read, a change of state.

@@ -1,10 +1,13 @@
 //! Tests over `fixtures/frames`: every shape that the venue sends is read as what it is.
 
-use super::request::{Mutation, Read};
+use super::request::{KeepKey, Mutation, Read};
 use super::session::Session;
+use super::sign::{ReadSigner, Signed, TradeSigner};
 use super::{outcome, stream};
 use crate::event::{Event, Input, Link, Outcome, Reading, Reason};
-use crate::model::{ClientOrderId, Intent, Leg, OrderId, Pricing, ReduceOrder, Store, Symbol, Timestamp};
+use crate::model::{
+    ClientOrderId, Intent, Leg, OrderId, PositionSide, Pricing, ReduceOrder, Store, Symbol, Timestamp,
+};
 use crate::venue::{Received, Via};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -310,6 +313,93 @@ fn pa_12_deep_and_wide_texts_are_refused_within_limits() {
         );
         assert_eq!(got, [Event::ReadFailed(Reading::Holdings)]);
     }
+}
+
+/// Every request that can be sent, as it is sent: one file for each endpoint and shape.
+#[test]
+fn or_30_every_request_is_sent_as_its_golden_file_has_it() {
+    let secret = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j".into();
+    let (reader, trade) = (
+        ReadSigner::new(&secret).unwrap(),
+        TradeSigner::new(&secret).unwrap(),
+    );
+    let at = Timestamp::from_ms(1_795_000_000_000);
+    let symbol = Symbol::new("测试USDT").unwrap();
+    let order = |store| {
+        let (symbol, id) = (symbol.clone(), 4_000_001_234_567_890);
+        Intent::Cancel(OrderId { store, symbol, id })
+    };
+    let reduce = |symbol: &str, side, held: &str, qty: &str, pricing| {
+        let leg = Leg {
+            symbol: Symbol::new(symbol).unwrap(),
+            side,
+        };
+        let id = ClientOrderId::new("bs-1").unwrap();
+        let [held, qty, step] = [held, qty, "0"].map(|text| text.parse().unwrap());
+        Intent::Reduce(ReduceOrder::against(id, leg, held, qty, step, pricing).unwrap())
+    };
+    let (both, ioc) = (PositionSide::Both, Pricing::Ioc("58910.10".parse().unwrap()));
+    let mut sent: Vec<(&str, Signed)> = [
+        ("time", Read::time()),
+        ("exchange-info", Read::exchange_info()),
+        ("account", Read::account()),
+        ("position-risk", Read::position_risk()),
+        ("account-config", Read::account_config()),
+        ("symbol-config", Read::symbol_config()),
+        ("leverage-bracket", Read::leverage_bracket()),
+        ("open-orders", Read::open_orders()),
+        ("open-algo-orders", Read::open_algo_orders()),
+        ("asset-index", Read::asset_index()),
+        ("income", Read::transfers(Timestamp::from_ms(1_794_900_000_000))),
+        (
+            "order-query",
+            Read::order(&symbol, &ClientOrderId::new("bs-1").unwrap()),
+        ),
+        ("restrictions", Read::restrictions()),
+    ]
+    .map(|(name, read)| (name, reader.sign(&read, at, 5_000)))
+    .into();
+    let hedge = |side, held| reduce("BTCUSDT", side, held, "0.250", Pricing::Market);
+    sent.extend(
+        [
+            (
+                "order-market",
+                reduce("测试USDT", both, "2", "0.250", Pricing::Market),
+            ),
+            (
+                "order-market-buy",
+                reduce("BTCUSDT", both, "-2", "1E3", Pricing::Market),
+            ),
+            ("order-market-long", hedge(PositionSide::Long, "2")),
+            ("order-market-short", hedge(PositionSide::Short, "-2")),
+            ("order-ioc", reduce("BTCUSDT", both, "2", "0.250", ioc)),
+            (
+                "order-ioc-long",
+                reduce("BTCUSDT", PositionSide::Long, "2", "0.250", ioc),
+            ),
+            ("cancel-order", order(Store::Regular)),
+            ("cancel-algo-order", order(Store::Conditional)),
+            ("cancel-all", Intent::CancelAll(symbol.clone())),
+            ("cancel-all-algo", Intent::CancelAllConditional(symbol.clone())),
+        ]
+        .map(|(name, intent)| (name, trade.sign(&Mutation::from_intent(&intent), at, 5_000))),
+    );
+    sent.push((
+        "listen-key",
+        Signed::new(KeepKey::METHOD, KeepKey::PATH.to_owned()),
+    ));
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/requests");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    for (name, request) in sent {
+        let path = folder.join(format!("{name}.txt"));
+        let text = format!("{} {}\n", request.method(), request.path_and_query());
+        assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), text, "{name}");
+        files.retain(|known| *known != path);
+    }
+    assert!(files.is_empty(), "no request is like {files:?}");
 }
 
 /// Every text that differs from this one in the JSON type of one scalar, and whether that is the same number in its

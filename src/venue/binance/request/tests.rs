@@ -1,6 +1,5 @@
 //! Requests as they are sent, byte for byte.
 
-use super::super::sign::{ReadSigner, Signed, TradeSigner};
 use super::*;
 use crate::model::Leg;
 
@@ -156,85 +155,4 @@ fn reads_say_what_they_cost_and_need() {
             (line, security, weight)
         );
     }
-}
-
-/// Every request that can be sent, as it is sent: one file for each endpoint and shape. `UPDATE=1` writes them.
-#[test]
-fn or_30_every_request_is_sent_as_its_golden_file_has_it() {
-    let secret = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j".into();
-    let (reader, trade) = (
-        ReadSigner::new(&secret).unwrap(),
-        TradeSigner::new(&secret).unwrap(),
-    );
-    let at = Timestamp::from_ms(1_795_000_000_000);
-    let symbol = Symbol::new("测试USDT").unwrap();
-    let order = |store| {
-        let (symbol, id) = (symbol.clone(), 4_000_001_234_567_890);
-        Intent::Cancel(OrderId { store, symbol, id })
-    };
-    let (both, ioc) = (PositionSide::Both, Pricing::Ioc("58910.10".parse().unwrap()));
-    let mut sent: Vec<(&str, Signed)> = [
-        ("time", Read::time()),
-        ("exchange-info", Read::exchange_info()),
-        ("account", Read::account()),
-        ("position-risk", Read::position_risk()),
-        ("account-config", Read::account_config()),
-        ("symbol-config", Read::symbol_config()),
-        ("leverage-bracket", Read::leverage_bracket()),
-        ("open-orders", Read::open_orders()),
-        ("open-algo-orders", Read::open_algo_orders()),
-        ("asset-index", Read::asset_index()),
-        ("income", Read::transfers(Timestamp::from_ms(1_794_900_000_000))),
-        (
-            "order-query",
-            Read::order(&symbol, &ClientOrderId::new("bs-1").unwrap()),
-        ),
-        ("restrictions", Read::restrictions()),
-    ]
-    .map(|(name, read)| (name, reader.sign(&read, at, 5_000)))
-    .into();
-    let hedge = |side, held| reduce("BTCUSDT", side, held, "0.250", Pricing::Market);
-    sent.extend(
-        [
-            (
-                "order-market",
-                reduce("测试USDT", both, "2", "0.250", Pricing::Market),
-            ),
-            (
-                "order-market-buy",
-                reduce("BTCUSDT", both, "-2", "1E3", Pricing::Market),
-            ),
-            ("order-market-long", hedge(PositionSide::Long, "2")),
-            ("order-market-short", hedge(PositionSide::Short, "-2")),
-            ("order-ioc", reduce("BTCUSDT", both, "2", "0.250", ioc)),
-            (
-                "order-ioc-long",
-                reduce("BTCUSDT", PositionSide::Long, "2", "0.250", ioc),
-            ),
-            ("cancel-order", order(Store::Regular)),
-            ("cancel-algo-order", order(Store::Conditional)),
-            ("cancel-all", Intent::CancelAll(symbol.clone())),
-            ("cancel-all-algo", Intent::CancelAllConditional(symbol.clone())),
-        ]
-        .map(|(name, intent)| (name, trade.sign(&Mutation::from_intent(&intent), at, 5_000))),
-    );
-    sent.push((
-        "listen-key",
-        Signed::new(KeepKey::METHOD, KeepKey::PATH.to_owned()),
-    ));
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/requests");
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    for (name, request) in sent {
-        let path = folder.join(format!("{name}.txt"));
-        let text = format!("{} {}\n", request.method(), request.path_and_query());
-        if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(&path, &text).unwrap();
-        }
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "{name}");
-        files.retain(|known| *known != path);
-    }
-    assert!(files.is_empty(), "no request is like {files:?}");
 }
