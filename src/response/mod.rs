@@ -3,6 +3,7 @@
 
 pub mod cut;
 pub mod demand;
+mod effect;
 pub mod flights;
 pub mod plan;
 mod stops;

@@ -357,8 +357,9 @@ proptest! {
             if index == taken {
                 late = Some((before.now.after(Span::from_ms(delay.into())), before.readings(is_dated)));
             }
-            if let Some((_, readings)) = late.take_if(|(due, _)| *due <= venue.now) {
-                apply(&mut book, venue.now, &readings);
+            // At its time: readings lag by five seconds at most.
+            if let Some((due, readings)) = late.take_if(|(due, _)| *due <= venue.now) {
+                apply(&mut book, due, &readings);
             }
             apply(&mut book, venue.now, &events);
         }
