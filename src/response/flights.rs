@@ -8,7 +8,7 @@ use super::effect::{has_any, is_gone, is_ignored, is_older, reduced_leg};
 use super::{Needs, Stops};
 use crate::book::Book;
 use crate::event::{Outcome, RejectionKind, Report};
-use crate::model::{Intent, IntentKey, Leg, Order, Qty, Span, Store, Symbol, Timestamp};
+use crate::model::{Intent, IntentKey, Leg, Order, Qty, Span, Store, Timestamp};
 use std::collections::BTreeMap;
 
 /// After a landing, how long the stream may take to show the effect before it is read instead.
