@@ -512,3 +512,24 @@ ladder = [ { at = "0.75", action = "reduce", to = "0.5" } ]
     assert_eq!(position(&report, "BTCUSDT"), 0.5, "{}", stage.folder.log());
     assert_eq!(guard_orders(&report).len(), 1, "{}", stage.folder.log());
 }
+
+#[test]
+fn or_13_an_order_that_filled_past_zero_is_told_and_what_it_opened_is_closed() {
+    let stage = Armed::new(BOOK, "");
+    for what in [
+        r#"{"drop":{"event":"*"}}"#,
+        r#"{"read_lag":{"ms":2000}}"#,
+        "\"ignore_reduce_only\"",
+    ] {
+        stage.exchange.fault(&format!(r#"{{"what":{what}}}"#));
+    }
+    // The guard does not know of it yet, and closes five times what is there.
+    let query = "symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.4";
+    assert_eq!(stage.exchange.bot("POST", "/fapi/v1/order", query).0, 200);
+    stage.kill_by_file();
+    stage.folder.wait_for("filled past zero");
+    stage.exchange.heal();
+    stage
+        .exchange
+        .wait("flat", |report| report["positions"] == serde_json::json!({}));
+}
