@@ -146,8 +146,10 @@ impl Guard {
             policies,
             kills: self.kills.clone(),
             counters,
+            // What an earlier run left in the air and the first step has not taken up yet.
             flights: flights
                 .map(|(_, flight)| (flight.intent.clone(), flight.before))
+                .chain(self.restored.iter().cloned())
                 .collect(),
             transfers: self.book.transfer_memory().clone(),
             stops: self

@@ -49,6 +49,8 @@ pub(super) fn verify(sight: &Sight<'_>, targets: &BTreeMap<Leg, (Qty, usize)>, r
         match demand.action {
             Action::Alert | Action::Block => {}
             Action::Reduce(_) if demand.fulfilled => {}
+            // Nothing is known of any position yet, which is not the same as nothing being held.
+            Action::Reduce(_) if book.holdings_read().is_none() => round.working.push(index),
             Action::Reduce(_) => {
                 // A share is this demand's own, whatever another asks of the same leg.
                 let open = targets

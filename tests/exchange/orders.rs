@@ -556,3 +556,24 @@ fn or_13_a_venue_that_ignores_reduce_only_is_told_and_its_leg_left_alone() {
         "no order follows to a leg whose protection is not there"
     );
 }
+
+#[test]
+fn or_13_an_order_that_filled_past_zero_is_told_and_what_it_opened_is_closed() {
+    let stage = Armed::new(BOOK, "");
+    for what in [
+        r#"{"drop":{"event":"*"}}"#,
+        r#"{"read_lag":{"ms":2000}}"#,
+        "\"ignore_reduce_only\"",
+    ] {
+        stage.exchange.fault(&format!(r#"{{"what":{what}}}"#));
+    }
+    // The guard does not know of it yet, and closes five times what is there.
+    let query = "symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.4";
+    assert_eq!(stage.exchange.bot("POST", "/fapi/v1/order", query).0, 200);
+    stage.kill_by_file();
+    stage.folder.wait_for("the leg is stopped until re-arm");
+    stage.exchange.heal();
+    stage
+        .exchange
+        .wait("flat", |report| report["positions"] == serde_json::json!({}));
+}

@@ -330,6 +330,14 @@ impl Stage {
                 said.push("restarted".into());
                 vec![Input::Tick]
             }
+            // Started, stopped before anything was heard, and started again.
+            ["restart", "twice"] => {
+                let saved = Box::new(self.guard.saved_state());
+                let unheard = guard(&self.policies, Start::Saved(saved)).saved_state();
+                self.guard = guard(&self.policies, Start::Saved(Box::new(unheard)));
+                said.push("restarted".into());
+                vec![Input::Tick]
+            }
             // The policy file was edited meanwhile: the first text became the second.
             ["restart", "edited", from, to] => {
                 assert!(self.policies.contains(from), "not in the policy file: {from}");
