@@ -23,8 +23,10 @@ const ANSWER_MAX: Span = Span::from_secs(10);
 const DOUBT_MAX: Span = Span::from_secs(30);
 /// First pause after a refusal; doubles up to [`PAUSE_MAX`].
 const PAUSE: Span = Span::from_ms(200);
-/// Longest pause between tries: a leg that cannot be closed is tried for ever, slowly.
-const PAUSE_MAX: Span = Span::from_secs(30);
+/// Longest pause between tries, for ever: 30 s after the venue is back all is closed and verified (FAILURES.md, bounds).
+const PAUSE_MAX: Span = Span::from_secs(20);
+/// Between tries of what only a person or the venue's own decision can mend: the key, a contract that is halted.
+const SLOW: Span = Span::from_secs(30);
 /// The same refusal of the request's form so many times in a row opens a circuit: it will not get better by itself.
 const SAME_MAX: u32 = 3;
 /// Between probes while a circuit is open (FAILURES.md OR-26).
@@ -183,7 +185,7 @@ impl Flights {
                 let pause = match rejection.kind {
                     RejectionKind::Structural if trouble.same.1 >= SAME_MAX => PROBE_EVERY,
                     RejectionKind::Retry(span) => span.max(pause(trouble.failures.saturating_sub(1))),
-                    RejectionKind::Powerless | RejectionKind::Stuck => PAUSE_MAX,
+                    RejectionKind::Powerless | RejectionKind::Stuck => SLOW,
                     _ => pause(trouble.failures),
                 };
                 trouble.not_before = now.after(pause);

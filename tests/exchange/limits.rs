@@ -152,6 +152,30 @@ fn li_13_a_firewall_stops_readings_and_no_mutation() {
 }
 
 #[test]
+fn li_13_a_firewall_before_everything_is_not_knocked_at_without_pause() {
+    let stage = Armed::new(BOOK, "");
+    for route in ["GET *", "POST /fapi/v1/listenKey"] {
+        stage.exchange.fault(&format!(
+            r#"{{"what":{{"answer":{{"route":"{route}","status":403,"body":"<html>blocked</html>"}}}}}}"#
+        ));
+    }
+    stage
+        .exchange
+        .fault(r#"{"times":1,"what":{"close":{"code":1001,"reason":"maintenance"}}}"#);
+    std::thread::sleep(Duration::from_secs(3));
+    let before = stage.exchange.report();
+    std::thread::sleep(Duration::from_secs(25));
+    let after = stage.exchange.report();
+    assert!(
+        asked(&after) - asked(&before) <= 2,
+        "{:#}\n{:#}\n{}",
+        before["requests"],
+        after["requests"],
+        stage.folder.log()
+    );
+}
+
+#[test]
 fn li_14_maintenance_refuses_everything_for_a_while_and_the_episode_is_completed_after_it() {
     let stage = Armed::new(QUIET, "");
     for (route, rest) in [

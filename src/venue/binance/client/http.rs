@@ -233,7 +233,8 @@ impl Http {
             }),
             (status, _) => Err(NoKey {
                 why: format!("listenKey: HTTP {status}: {}", head(&answer.body)),
-                refused: status == 401,
+                // By the key's rights, or by the firewall (LI-13): neither is mended by asking again soon.
+                refused: matches!(status, 401 | 403),
             }),
         }
     }
@@ -325,7 +326,8 @@ impl Http {
     pub async fn warm_once(&self) {
         let count = u32::try_from(self.config.warm).unwrap_or(u32::MAX);
         let base = &self.config.rest_url;
-        if self.take(base, Importance::Vital, count).is_err() {
+        // As a reading: the firewall silences pings too, and each one that it answers would prolong the silence.
+        if self.take(base, Importance::Sight, count).is_err() {
             return;
         }
         let ping = || self.send(&self.trades, Method::GET, base, "/fapi/v1/ping");

@@ -44,7 +44,7 @@ const OVERLAP: Span = Span::from_secs(2);
 /// Pause before the key is extended again after a failure; it stays valid for 40 minutes more.
 const KEEP_AGAIN: Span = Span::from_secs(5);
 
-/// Pause after the venue refused our key at connect (ST-25).
+/// Pause after the venue refused our key at connect (ST-25), or its firewall us (LI-13).
 const REFUSED_PAUSE: Span = Span::from_secs(60);
 
 /// Transfers are read again from this long before a gap, because the venue lists them late.
