@@ -184,7 +184,7 @@ impl Flights {
                     .extend(alarm(key, leg.as_ref(), rejection.kind, trouble));
                 let pause = match rejection.kind {
                     RejectionKind::Structural if trouble.same.1 >= SAME_MAX => PROBE_EVERY,
-                    RejectionKind::Retry(span) => span.max(pause(trouble.failures.saturating_sub(1))),
+                    RejectionKind::Retry(span) => span.max(pause(trouble.failures)),
                     RejectionKind::Powerless | RejectionKind::Stuck => SLOW,
                     _ => pause(trouble.failures),
                 };
