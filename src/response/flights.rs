@@ -214,12 +214,7 @@ impl Flights {
         let Some(client_id) = order.client_id.as_ref().filter(|id| id.is_ours()) else {
             return;
         };
-        let report = Report {
-            executed: order.executed,
-            terminal: order.status.is_terminal(),
-            at: order.at,
-            reduce_only: Some(order.reduce_only),
-        };
+        let report = Report::from(order);
         self.stops.echo(&order.leg(), order.side, report.reduce_only);
         self.progress(now, &IntentKey::Reduce(client_id.clone()), &report);
     }
