@@ -360,7 +360,7 @@ async fn outcomes_wait_for_room_and_are_not_dropped() {
 }
 
 #[tokio::test]
-async fn a_panic_ends_the_run() {
+async fn pr_03_a_panic_of_the_executor_ends_the_run() {
     let server = Server::start(|_| ok("{}")).await;
     let (executor, _outcomes, cancel) = executor(&server);
     executor.launch(Some(cancel.clone()), async {

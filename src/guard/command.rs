@@ -121,7 +121,7 @@ impl Guard {
         }
         let kills = self.kills.len();
         self.kills.clear();
-        self.flights.stops_mut().release();
+        self.flights.rearmed();
         for policy in &mut self.policies {
             policy.release();
             if baseline == Baseline::Rebase {

@@ -4,14 +4,17 @@
 //! reduction holds its leg until the position has moved by it or holdings were read after it, so that a book that lags
 //! never asks twice.
 
+use super::effect::{has_any, is_gone, is_ignored, is_older, reduced_leg};
 use super::{Needs, Stops};
 use crate::book::Book;
 use crate::event::{Outcome, RejectionKind, Report};
-use crate::model::{Intent, IntentKey, Leg, Order, Qty, Span, Store, Symbol, Timestamp};
+use crate::model::{Intent, IntentKey, Leg, Order, Qty, Span, Store, Timestamp};
 use std::collections::BTreeMap;
 
 /// After a landing, how long the stream may take to show the effect before it is read instead.
 const SETTLE: Span = Span::from_ms(300);
+/// Readings lag by this at most (FAILURES.md MO-23); one that still does is no longer waited for.
+const LAG_MAX: Span = Span::from_secs(5);
 /// After this a landed flight no longer holds its leg, nor a refusal: reads keep failing, and what is known must do.
 const LANDED_MAX: Span = Span::from_secs(10);
 /// The executor answers within its own deadline of 3 s; after this an answer was lost and the venue is asked.
@@ -20,8 +23,10 @@ const ANSWER_MAX: Span = Span::from_secs(10);
 const DOUBT_MAX: Span = Span::from_secs(30);
 /// First pause after a refusal; doubles up to [`PAUSE_MAX`].
 const PAUSE: Span = Span::from_ms(200);
-/// Longest pause between tries: a leg that cannot be closed is tried for ever, slowly.
-const PAUSE_MAX: Span = Span::from_secs(30);
+/// Longest pause between tries, for ever: 30 s after the venue is back all is closed and verified (FAILURES.md, bounds).
+const PAUSE_MAX: Span = Span::from_secs(20);
+/// Between tries of what only a person or the venue's own decision can mend: the key, a contract that is halted.
+const SLOW: Span = Span::from_secs(30);
 /// The same refusal of the request's form so many times in a row opens a circuit: it will not get better by itself.
 const SAME_MAX: u32 = 3;
 /// Between probes while a circuit is open (FAILURES.md OR-26).
@@ -42,6 +47,8 @@ pub struct Flight {
     pub before: Qty,
     /// Filled so far, as far as known.
     pub executed: Qty,
+    /// The venue's time of the newest report on it; zero before the first.
+    pub reported: Timestamp,
 }
 
 /// How far a flight is.
@@ -100,6 +107,7 @@ impl Flights {
             phase: Phase::Sent,
             before,
             executed: Qty::ZERO,
+            reported: Timestamp::default(),
         };
         self.open.insert(intent.key(), flight);
     }
@@ -112,6 +120,7 @@ impl Flights {
             phase: Phase::Doubtful,
             before,
             executed: Qty::ZERO,
+            reported: Timestamp::default(),
         };
         self.open.insert(intent.key(), flight);
     }
@@ -128,7 +137,10 @@ impl Flights {
         match outcome {
             Outcome::Accepted(report) => {
                 match (report, &flight.intent) {
-                    (Some(report), Intent::Reduce(_)) => return self.progress(now, key, report),
+                    (Some(report), Intent::Reduce(order)) => {
+                        self.stops.echo(order.leg(), order.side(), report.reduce_only);
+                        return self.progress(now, key, report);
+                    }
                     _ => flight.phase = Phase::Landed(now),
                 }
                 Needs::default()
@@ -173,7 +185,7 @@ impl Flights {
                 let pause = match rejection.kind {
                     RejectionKind::Structural if trouble.same.1 >= SAME_MAX => PROBE_EVERY,
                     RejectionKind::Retry(span) => span.max(pause(trouble.failures)),
-                    RejectionKind::Powerless | RejectionKind::Stuck => PAUSE_MAX,
+                    RejectionKind::Powerless | RejectionKind::Stuck => SLOW,
                     _ => pause(trouble.failures),
                 };
                 trouble.not_before = now.after(pause);
@@ -202,12 +214,13 @@ impl Flights {
         let Some(client_id) = order.client_id.as_ref().filter(|id| id.is_ours()) else {
             return;
         };
-        self.stops.echo(order);
         let report = Report {
             executed: order.executed,
             terminal: order.status.is_terminal(),
             at: order.at,
+            reduce_only: Some(order.reduce_only),
         };
+        self.stops.echo(&order.leg(), order.side, report.reduce_only);
         self.progress(now, &IntentKey::Reduce(client_id.clone()), &report);
     }
 
@@ -216,6 +229,7 @@ impl Flights {
             return Needs::default();
         };
         flight.executed = flight.executed.max(report.executed);
+        flight.reported = flight.reported.max(report.at);
         if !report.terminal {
             return Needs::default();
         }
@@ -254,13 +268,19 @@ impl Flights {
         for (key, flight) in &mut self.open {
             if let Intent::Reduce(order) = &flight.intent {
                 let held = book.amount(order.leg());
-                self.stops
-                    .filled(now, order, flight.executed, flight.before, held);
+                self.stops.filled(
+                    now,
+                    order,
+                    (flight.executed, flight.reported),
+                    flight.before,
+                    held,
+                );
             }
             let over = match (flight.phase, reduced_leg(&flight.intent)) {
                 (Phase::Landed(at), Some(leg)) => {
                     let moved = flight.before.abs() - book.amount(leg).abs() >= flight.executed;
-                    let read = book.holdings_read().is_some_and(|read| read > at);
+                    let read = book.holdings_read().is_some_and(|read| read > at)
+                        && !(is_older(book, flight) && now.since(at) < LAG_MAX);
                     let waited = now.since(at) >= SETTLE;
                     // Later on the digests look anyway.
                     needs.holdings |= !moved && !read && waited && now.since(at) < LANDED_MAX;
@@ -310,7 +330,14 @@ impl Flights {
                 ended.push(key.clone());
             }
         }
-        self.stops.look(now, |leg| book.amount(leg));
+        self.stops.look(now, |leg| {
+            let since = book
+                .position(leg)
+                .map_or(Timestamp::default(), |position| position.at);
+            (book.amount(leg), since)
+        });
+        // What held a position that is gone holds no other: what is opened next is tried at once (OR-17, D14).
+        self.legs.retain(|leg, _| !book.amount(leg).is_zero());
         for key in ended {
             self.open.remove(&key);
             if !ignored.contains(&key) {
@@ -434,9 +461,21 @@ impl Flights {
         &self.stops
     }
 
-    /// The same, to release them or to take their alarms.
+    /// The same, to change them.
     pub fn stops_mut(&mut self) -> &mut Stops {
         &mut self.stops
+    }
+
+    /// What our own order opened on a leg is closed again.
+    pub fn countered(&mut self, leg: &Leg) {
+        self.stops.countered(leg);
+    }
+
+    /// An operator has seen it: stopped legs are released, and nothing waits any longer for an earlier refusal.
+    pub fn rearmed(&mut self) {
+        self.stops.release();
+        self.legs.clear();
+        self.cancels.clear();
     }
 
     /// Every flight.
@@ -511,47 +550,6 @@ fn alarm(key: &IntentKey, leg: Option<&Leg>, kind: RejectionKind, trouble: &Trou
 /// Whether a flight is over at the venue, and nothing that could show its effect arrived for long.
 fn is_unseen(now: Timestamp, flight: &Flight) -> bool {
     matches!(flight.phase, Phase::Landed(at) if now.since(at) >= LANDED_MAX)
-}
-
-/// Whether something is open that a cancel is for.
-fn has_any(book: &Book, key: &IntentKey) -> bool {
-    match key {
-        IntentKey::Cancel(id) => book.orders().get(id).is_some(),
-        IntentKey::CancelAll(store, symbol) => any_open(book, *store, symbol),
-        IntentKey::Reduce(_) => false,
-    }
-}
-
-/// Whether an order is still open that was there when its cancel was sent; younger ones came after it.
-fn is_ignored(book: &Book, store: Store, flight: &Flight) -> bool {
-    book.orders().of(flight.intent.symbol()).any(|order| {
-        let is_meant = match &flight.intent {
-            Intent::Cancel(id) => order.id == *id,
-            _ => order.id.store == store,
-        };
-        is_meant && order.at <= flight.sent
-    })
-}
-
-/// Whether what a cancel is for is no longer open.
-fn is_gone(book: &Book, intent: &Intent) -> bool {
-    match intent {
-        Intent::Cancel(id) => book.orders().get(id).is_none(),
-        Intent::CancelAll(symbol) => !any_open(book, Store::Regular, symbol),
-        Intent::CancelAllConditional(symbol) => !any_open(book, Store::Conditional, symbol),
-        Intent::Reduce(_) => false,
-    }
-}
-
-fn any_open(book: &Book, store: Store, symbol: &Symbol) -> bool {
-    book.orders().of(symbol).any(|order| order.id.store == store)
-}
-
-fn reduced_leg(intent: &Intent) -> Option<&Leg> {
-    match intent {
-        Intent::Reduce(order) => Some(order.leg()),
-        _ => None,
-    }
 }
 
 /// 200, 400, 800 ms, … up to [`PAUSE_MAX`] (FAILURES.md OR-02).

@@ -49,10 +49,14 @@ pub(super) fn verify(sight: &Sight<'_>, targets: &BTreeMap<Leg, (Qty, usize)>, r
         match demand.action {
             Action::Alert | Action::Block => {}
             Action::Reduce(_) if demand.fulfilled => {}
+            // Nothing is known of any position yet, which is not the same as nothing being held.
+            Action::Reduce(_) if book.holdings_read().is_none() => round.working.push(index),
             Action::Reduce(_) => {
+                // A share is this demand's own, whatever another asks of the same leg.
                 let open = targets
                     .iter()
-                    .any(|(leg, (target, by))| *by == index && book.amount(leg).abs() > *target);
+                    .any(|(leg, (target, by))| *by == index && book.amount(leg).abs() > *target)
+                    || demand.aims.iter().any(|(leg, aim)| book.amount(leg).abs() > *aim);
                 let flying = sight.flights.reductions().next().is_some();
                 if !open && !flying && is_reached(sight, demand) {
                     round.fulfilled.push(index);

@@ -330,6 +330,14 @@ impl Stage {
                 said.push("restarted".into());
                 vec![Input::Tick]
             }
+            // Started, stopped before anything was heard, and started again.
+            ["restart", "twice"] => {
+                let saved = Box::new(self.guard.saved_state());
+                let unheard = guard(&self.policies, Start::Saved(saved)).saved_state();
+                self.guard = guard(&self.policies, Start::Saved(Box::new(unheard)));
+                said.push("restarted".into());
+                vec![Input::Tick]
+            }
             // The policy file was edited meanwhile: the first text became the second.
             ["restart", "edited", from, to] => {
                 assert!(self.policies.contains(from), "not in the policy file: {from}");
@@ -494,10 +502,12 @@ fn outcome(words: &[&str], at: Timestamp) -> Outcome {
         })
     };
     match words {
-        ["filled", executed] => Outcome::Accepted(Some(Report {
+        // `plain`: the venue answers that it took the order without its reduce-only flag.
+        ["filled", executed, rest @ ..] => Outcome::Accepted(Some(Report {
             executed: executed.parse().unwrap(),
             terminal: true,
             at,
+            reduce_only: Some(!rest.contains(&"plain")),
         })),
         ["accepted"] => Outcome::Accepted(None),
         ["done"] => Outcome::Done,
@@ -515,6 +525,7 @@ fn outcome(words: &[&str], at: Timestamp) -> Outcome {
             executed: executed.parse().unwrap(),
             terminal: false,
             at,
+            reduce_only: None,
         })),
         ["conflict"] => refused(RejectionKind::Conflict),
         ["band"] => refused(RejectionKind::Band),

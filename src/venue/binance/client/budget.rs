@@ -94,10 +94,13 @@ impl Budget {
         Ok(())
     }
 
-    /// Believes the venue's count, which came with an answer received at venue time `now`.
-    pub fn told_used(&mut self, now: Timestamp, used: u32) {
+    /// Believes the venue's count, which came with an answer received at venue time `now` to what was asked at `asked`.
+    /// A count that may be of the minute before says nothing of this one.
+    pub fn told_used(&mut self, asked: Timestamp, now: Timestamp, used: u32) {
         self.turn(now);
-        self.used = self.used.max(used);
+        if asked.ms().div_euclid(60_000) == self.minute {
+            self.used = self.used.max(used);
+        }
     }
 
     /// Believes the venue's limit.
@@ -168,7 +171,7 @@ mod tests {
             (2_400, Importance::Vital, 1, Ok(())),
         ] {
             let mut budget = Budget::new(2_400);
-            budget.told_used(at(60_001), used);
+            budget.told_used(at(60_000), at(60_001), used);
             assert_eq!(
                 budget.take(at(60_002), importance, weight),
                 expected,
@@ -182,10 +185,19 @@ mod tests {
         let mut budget = Budget::new(2_400);
         budget.take(at(60_000), Importance::Routine, 40).unwrap();
         assert_eq!(budget.usage().0, 40);
-        budget.told_used(at(60_100), 2_300);
+        budget.told_used(at(60_050), at(60_100), 2_300);
         assert!(budget.take(at(60_200), Importance::Routine, 1).is_err());
         assert!(budget.take(at(120_000), Importance::Routine, 1).is_ok());
         assert_eq!(budget.usage().0, 1);
+    }
+
+    #[test]
+    fn li_03_a_count_of_the_minute_before_does_not_use_up_this_one() {
+        let mut budget = Budget::new(2_400);
+        // Asked at the end of one minute, answered at the beginning of the next.
+        budget.told_used(at(59_990), at(60_040), 2_300);
+        assert_eq!(budget.take(at(60_050), Importance::Sight, 5), Ok(()));
+        assert_eq!(budget.usage().0, 5);
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub struct Http {
     synced_at_ms: AtomicI64,
     slip_ms: AtomicI64,
     budget: Mutex<Budget>,
+    /// The other host of the venue counts apart, and of its limits only the silences matter: it is asked once a day.
+    elsewhere: Mutex<Budget>,
     names: Names,
 }
 
@@ -114,6 +116,7 @@ impl Http {
             offset_ms: AtomicI64::new(0),
             synced_at_ms: AtomicI64::new(i64::MIN),
             budget: Mutex::new(Budget::new(WEIGHT_MAX)),
+            elsewhere: Mutex::new(Budget::new(u32::MAX)),
         })
     }
 
@@ -138,17 +141,17 @@ impl Http {
 
     /// Weight used in the running minute, and the limit.
     pub fn usage(&self) -> (u32, u32) {
-        self.budget().usage()
+        self.budget(&self.config.rest_url).usage()
     }
 
     /// Believes the venue's weight limit, from exchangeInfo.
     pub fn told_limit(&self, limit: u32) {
-        self.budget().told_limit(limit);
+        self.budget(&self.config.rest_url).told_limit(limit);
     }
 
     /// How long a mutation has to wait because the venue asked for silence; `order` when it places one.
     pub fn wait(&self, order: bool) -> Option<Span> {
-        self.budget().wait(self.timestamp(), order)
+        self.budget(&self.config.rest_url).wait(self.timestamp(), order)
     }
 
     /// Sends a read, signed or keyed as it needs.
@@ -178,7 +181,7 @@ impl Http {
         signer: &ReadSigner,
         importance: Importance,
     ) -> Result<Answer, NoAnswer> {
-        self.take(importance, read.weight())?;
+        self.take(base, importance, read.weight())?;
         let signed = signer.sign(read, self.timestamp(), RECV_WINDOW_MS);
         self.send(&self.reads, Method::GET, base, signed.path_and_query())
             .await
@@ -197,7 +200,8 @@ impl Http {
             .send(&self.trades, method, base, signed.path_and_query())
             .await?;
         if answer.status == 429 && answer.body.contains("-1015") {
-            self.budget().silence_orders(self.timestamp().after(ORDERS_PAUSE));
+            self.budget(base)
+                .silence_orders(self.timestamp().after(ORDERS_PAUSE));
         }
         Ok(answer)
     }
@@ -214,8 +218,9 @@ impl Http {
             why: format!("listenKey: {}", none.why),
             refused: false,
         };
-        self.take(Importance::Vital, KeepKey::WEIGHT).map_err(no_key)?;
         let base = &self.config.rest_url;
+        self.take(base, Importance::Vital, KeepKey::WEIGHT)
+            .map_err(no_key)?;
         let answer = self
             .send(&self.reads, Method::POST, base, KeepKey::PATH)
             .await
@@ -228,7 +233,8 @@ impl Http {
             }),
             (status, _) => Err(NoKey {
                 why: format!("listenKey: HTTP {status}: {}", head(&answer.body)),
-                refused: status == 401,
+                // By the key's rights, or by the firewall (LI-13): neither is mended by asking again soon.
+                refused: matches!(status, 401 | 403),
             }),
         }
     }
@@ -319,10 +325,12 @@ impl Http {
     /// One round of pings; after it the trading pool has its connections, if the venue can be reached.
     pub async fn warm_once(&self) {
         let count = u32::try_from(self.config.warm).unwrap_or(u32::MAX);
-        if self.take(Importance::Vital, count).is_err() {
+        let base = &self.config.rest_url;
+        // As a reading: the firewall silences pings too, and each one that it answers would prolong the silence.
+        if self.take(base, Importance::Sight, count).is_err() {
             return;
         }
-        let ping = || self.send(&self.trades, Method::GET, &self.config.rest_url, "/fapi/v1/ping");
+        let ping = || self.send(&self.trades, Method::GET, base, "/fapi/v1/ping");
         for none in join_all((0..count).map(|_| ping()))
             .await
             .into_iter()
@@ -332,9 +340,9 @@ impl Http {
         }
     }
 
-    fn take(&self, importance: Importance, weight: u32) -> Result<(), NoAnswer> {
+    fn take(&self, base: &str, importance: Importance, weight: u32) -> Result<(), NoAnswer> {
         let now = self.timestamp();
-        self.budget()
+        self.budget(base)
             .take(now, importance, weight)
             .map_err(|refusal| NoAnswer {
                 bytes_may_have_been_written: false,
@@ -366,9 +374,10 @@ impl Http {
             // Without it some front ends answer 411.
             request = request.header(CONTENT_LENGTH, 0);
         }
+        let asked = self.timestamp();
         let mut response = request.send().await.map_err(no_answer)?;
         let status = response.status();
-        self.heed(response.headers());
+        self.heed(base, asked, response.headers());
         let retry_after = response
             .headers()
             .get("retry-after")
@@ -383,7 +392,7 @@ impl Http {
         }
         let body = String::from_utf8(body).map_err(|_| NoAnswer::lost("the answer is not text"))?;
         let at = self.clock.now();
-        self.heed_refusal(status, retry_after.as_deref(), &body);
+        self.heed_refusal(base, status, retry_after.as_deref(), &body);
         Ok(Answer {
             status: status.as_u16(),
             body,
@@ -391,18 +400,18 @@ impl Http {
         })
     }
 
-    fn heed(&self, headers: &HeaderMap) {
+    fn heed(&self, base: &str, asked: Timestamp, headers: &HeaderMap) {
         let used = headers
             .get("x-mbx-used-weight-1m")
             .and_then(|value| value.to_str().ok())
             .and_then(|text| text.parse().ok());
         if let Some(used) = used {
             let now = self.timestamp();
-            self.budget().told_used(now, used);
+            self.budget(base).told_used(asked, now, used);
         }
     }
 
-    fn heed_refusal(&self, status: StatusCode, retry_after: Option<&str>, body: &str) {
+    fn heed_refusal(&self, base: &str, status: StatusCode, retry_after: Option<&str>, body: &str) {
         if status.is_success() {
             return;
         }
@@ -412,16 +421,22 @@ impl Http {
             return;
         }
         if status == StatusCode::FORBIDDEN {
-            self.budget().silence_reads(now.after(FIREWALL_PAUSE));
+            self.budget(base).silence_reads(now.after(FIREWALL_PAUSE));
         } else if let Some(at) = outcome::retry_after(status.as_u16(), retry_after, body, now) {
             tracing::warn!(status = status.as_u16(), until = %at, "the venue wants silence");
-            self.budget().silence(at);
+            self.budget(base).silence(at);
         }
     }
 
-    fn budget(&self) -> MutexGuard<'_, Budget> {
+    /// What the host counts. A ban of the other one must not keep an order from this one.
+    fn budget(&self, base: &str) -> MutexGuard<'_, Budget> {
+        let budget = if base == self.config.rest_url {
+            &self.budget
+        } else {
+            &self.elsewhere
+        };
         // Held for a few instructions and never across an await; a poisoned budget is still a budget.
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+        budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

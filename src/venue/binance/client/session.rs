@@ -44,7 +44,7 @@ const OVERLAP: Span = Span::from_secs(2);
 /// Pause before the key is extended again after a failure; it stays valid for 40 minutes more.
 const KEEP_AGAIN: Span = Span::from_secs(5);
 
-/// Pause after the venue refused our key at connect (ST-25).
+/// Pause after the venue refused our key at connect (ST-25), or its firewall us (LI-13).
 const REFUSED_PAUSE: Span = Span::from_secs(60);
 
 /// Transfers are read again from this long before a gap, because the venue lists them late.
@@ -335,7 +335,8 @@ impl Session {
             return Ok(());
         };
         let why = scrub(why.to_owned(), &live.key);
-        tracing::warn!(why, "the private stream was lost");
+        // The core tells people of it.
+        tracing::info!(why, "the private stream was lost");
         // What was held back is older than the loss, and true.
         for received in live.held.into_iter().flat_map(|(held, _)| held).take(HELD_MAX) {
             self.tell(received).await?;
@@ -397,7 +398,7 @@ impl Session {
             pause = pause.max(REFUSED_PAUSE);
         }
         self.open_at = Some(now.after(pause));
-        tracing::warn!(why = not.why, "the private stream could not be opened");
+        tracing::info!(why = not.why, "the private stream could not be opened");
         if self.live.is_some() {
             return Ok(());
         }

@@ -24,7 +24,7 @@ fn with_code(code: &str) -> String {
 }
 
 #[test]
-fn or_01_or_03_or_08_or_11_or_19_or_21_or_22_or_27_or_28_li_04_each_code_says_what_to_do_next() {
+fn or_01_or_03_or_08_or_11_or_19_or_21_or_22_or_27_or_28_li_04_e9_each_code_says_what_to_do_next() {
     let table: &[(&[i64], &str)] = &[
         (&[-2018, -2019, -2022, -2024, -2025, -4045, -4118], "conflict"),
         (&[-1106, -4060, -4061, -4062], "mode"),
@@ -234,4 +234,26 @@ fn the_venues_words_are_kept_short_and_printable() {
     };
     assert_eq!(rejection.message.chars().count(), MESSAGE_CHARS_MAX);
     assert!(rejection.message.starts_with("ax"));
+}
+
+#[test]
+fn or_13_the_answer_to_an_order_tells_its_reduce_only_flag_and_is_taken_whatever_stands_there() {
+    let body = crate::venue::binance::fixtures::fixture("answer-order-result");
+    for (said, expected) in [
+        (r#""reduceOnly":true"#, Some(true)),
+        (r#""reduceOnly":false"#, Some(false)),
+        (r#""reduceOnly":"false""#, Some(false)),
+        (r#""reduceOnly":null"#, None),
+        (r#""reduceOnly":7"#, None),
+        (r#""other":true"#, None),
+    ] {
+        let text = body.replace(r#""reduceOnly":true"#, said);
+        assert!(text.contains(said), "{text}");
+        for outcome in [Some(classify(&reduce(), 200, &text)), queried(200, &text)] {
+            assert!(
+                matches!(&outcome, Some(Outcome::Accepted(Some(report))) if report.reduce_only == expected),
+                "{said}: {outcome:?}"
+            );
+        }
+    }
 }

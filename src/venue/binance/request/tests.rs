@@ -20,7 +20,7 @@ fn line(intent: &Intent) -> String {
 }
 
 #[test]
-fn or_12_one_way_sends_reduce_only_and_hedge_sends_the_leg_and_never_both() {
+fn or_12_e1_one_way_sends_reduce_only_and_hedge_sends_the_leg_and_never_both() {
     let market = Pricing::Market;
     for (side, held, expected) in [
         (
@@ -104,7 +104,7 @@ fn pa_08_symbols_of_any_script_are_percent_encoded() {
 }
 
 #[test]
-fn each_store_is_cancelled_by_its_own_endpoint() {
+fn e11_each_store_is_cancelled_by_its_own_endpoint() {
     let symbol = Symbol::new("BTCUSDT").unwrap();
     let order = |store, id| {
         Intent::Cancel(OrderId {

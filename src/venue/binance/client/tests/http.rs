@@ -86,6 +86,24 @@ async fn li_01_after_429_nothing_is_asked_before_the_time_that_the_venue_named()
 }
 
 #[tokio::test]
+async fn li_01_what_the_host_of_the_keys_rights_says_of_limits_stops_nothing_here() {
+    let venue = Server::start(|_| ok("{}")).await;
+    for reply in [
+        Reply::Http(418, "retry-after: 600\r\n", "{}".to_owned()),
+        Reply::Http(403, "", "<html>blocked</html>".to_owned()),
+        Reply::Http(200, "x-mbx-used-weight-1m: 5900\r\n", "{}".to_owned()),
+    ] {
+        let (http, other) = (venue.http(), Server::start(move |_| reply.clone()).await);
+        http.read_at(&other.url, &Read::restrictions(), &reader(), Importance::Routine)
+            .await
+            .unwrap();
+        assert_eq!((http.wait(true), http.usage().0 < 1_000), (None, true));
+        let seen = http.read(&Read::account(), &reader(), Importance::Sight).await;
+        assert_eq!(seen.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
 async fn li_02_the_venues_own_count_of_weight_is_believed() {
     let server = Server::start(|_| Reply::Http(200, "x-mbx-used-weight-1m: 2300\r\n", "{}".to_owned())).await;
     let http = server.http();

@@ -288,7 +288,7 @@ async fn st_03_a_key_that_cannot_be_extended_is_tried_again_and_the_stream_stays
 }
 
 #[tokio::test]
-async fn st_10_a_connection_is_switched_before_it_gets_too_old() {
+async fn st_10_f14_a_connection_is_switched_before_it_gets_too_old() {
     let server = Server::start(venue).await;
     let mut streams = Streams::start().await;
     let mut guarded = guard(&server, &streams, 256, |config| {

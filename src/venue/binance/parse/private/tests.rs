@@ -61,7 +61,7 @@ fn mo_16_each_reason_is_profit_or_flow_or_neither() {
 }
 
 #[test]
-fn pa_02_one_bad_element_of_twenty_leaves_nineteen_and_a_doubt() {
+fn pa_02_f12_one_bad_element_of_twenty_leaves_nineteen_and_a_doubt() {
     let mut rows: Vec<String> = (0..19).map(|i| position(&format!("\"{i}.5\""), "")).collect();
     for bad in [
         position("\"\"", ""),
