@@ -153,7 +153,7 @@ fn li_13_a_firewall_stops_readings_and_no_mutation() {
 
 #[test]
 fn li_13_a_firewall_before_everything_is_not_knocked_at_without_pause() {
-    let stage = Armed::new(BOOK, "");
+    let stage = Armed::new(QUIET, "");
     for route in ["GET *", "POST /fapi/v1/listenKey"] {
         stage.exchange.fault(&format!(
             r#"{{"what":{{"answer":{{"route":"{route}","status":403,"body":"<html>blocked</html>"}}}}}}"#
