@@ -431,8 +431,11 @@ fn swapped(value: &Value) -> Vec<(Value, bool)> {
             .collect(),
         Value::Number(number) => all(&[json!(true), json!("word")], Some(json!(number.to_string()))),
         Value::String(text) => match serde_json::from_str(text) {
-            Ok(number @ Value::Number(_)) if number.to_string() == *text => all(&[json!(true)], Some(number)),
-            Ok(Value::Number(_)) => all(&[json!(true)], None),
+            // `62000.0` would be read back as it is, `0.250` would not.
+            Ok(number @ Value::Number(_)) => {
+                let spelled = number.to_string();
+                all(&[json!(true)], (spelled == *text).then_some(number))
+            }
             _ => all(&[json!(true), json!(7)], None),
         },
         Value::Bool(_) => all(&[json!("word"), json!(7)], None),
