@@ -84,10 +84,15 @@ impl Clock {
     ///
     /// A change means that somebody set the wall clock, or that the machine slept: a witness must tell which.
     pub fn slip(&self) -> i64 {
-        let wall = now().ms();
+        self.wall_now().ms().saturating_sub(self.now().ms())
+    }
+
+    /// The wall clock as this clock sees it; never what it counts by.
+    fn wall_now(&self) -> Timestamp {
         #[cfg(test)]
-        let wall = wall.saturating_add(self.wall_moved_ms.load(Ordering::Relaxed));
-        wall.saturating_sub(self.now().ms())
+        return now().after(Span::from_ms(self.wall_moved_ms.load(Ordering::Relaxed)));
+        #[cfg(not(test))]
+        now()
     }
 }
 
@@ -108,6 +113,20 @@ mod tests {
             let next = clock.now();
             assert!(last <= next);
             last = next;
+        }
+    }
+
+    #[test]
+    fn li_07_a_step_of_the_wall_clock_moves_no_deadline() {
+        let clock = Clock::start();
+        let start = clock.now();
+        for step in [-86_400_000, -1_000, 1_000, 86_400_000] {
+            clock.move_wall(Span::from_ms(step));
+            let moved = clock.now().since(start);
+            assert!(
+                Span::ZERO <= moved && moved < Span::from_ms(900),
+                "{step}: {moved}"
+            );
         }
     }
 

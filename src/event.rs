@@ -264,6 +264,8 @@ pub struct Report {
     pub terminal: bool,
     /// When, by the venue.
     pub at: Timestamp,
+    /// The reduce-only flag as the venue took it; `None` when it did not say (OR-13).
+    pub reduce_only: Option<bool>,
 }
 
 /// A refusal with proof.

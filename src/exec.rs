@@ -201,7 +201,7 @@ impl Live {
             Intent::Reduce(order) => self.look_for(intent.symbol(), order.id(), sent, LOOK_FIRST).await,
             // Repeating a cancel is harmless, and the orders are read again in any case.
             Intent::Cancel(_) | Intent::CancelAll(_) | Intent::CancelAllConditional(_) => {
-                not_sent("the cancel may or may not have happened", CANCEL_AGAIN)
+                not_sent("sent again if there is still something to cancel", CANCEL_AGAIN)
             }
         };
         tell(outcomes, key, settled).await;

@@ -13,7 +13,7 @@ pub use decision::{Decision, Note, Record, Save, Severity, State};
 pub use saved::{Saved, SavedPolicy, SavedTrip, Start};
 
 use crate::book::{Book, Bucket};
-use crate::event::{Input, KillAction};
+use crate::event::{Input, KillAction, Reading};
 use crate::model::{ClientOrderId, Intent, Leg, OrderId, Qty, Span, Symbol, Timestamp};
 use crate::policy::envelope::{Policy, PolicyState, RungState, Transition};
 use crate::policy::{Action, Memory, Mode, PolicySet};
@@ -43,6 +43,8 @@ pub struct Guard {
     is_changed: bool,
     wake: Option<Timestamp>,
     was_deaf: bool,
+    /// Readings that failed and did not work since, of which people were told.
+    failing: BTreeSet<Reading>,
     /// When the stream was last found deaf.
     deaf_since: Option<Timestamp>,
     /// The venue refused the key when balances and positions were last asked for.
@@ -80,6 +82,7 @@ impl Guard {
             is_changed: false,
             wake: None,
             was_deaf: false,
+            failing: BTreeSet::new(),
             deaf_since: None,
             is_refused: false,
             was_odd: false,
@@ -249,9 +252,25 @@ impl Guard {
     }
 
     fn fulfil(&mut self, demand: &Demand, decision: &mut Decision) {
-        let done = match demand.action {
-            Action::Flatten => "flat and verified: no position and no open order",
-            _ => "the reduction has reached its aim",
+        let dust: Vec<String> = self
+            .book
+            .positions()
+            .filter(|(leg, _)| demand.covers(&self.book, &self.policies, leg))
+            .map(|(leg, position)| format!("{} {leg}", position.amount))
+            .collect();
+        let (severity, done) = match demand.action {
+            Action::Flatten if dust.is_empty() => (
+                Severity::Info,
+                "flat and verified: no position and no open order".into(),
+            ),
+            Action::Flatten => (
+                Severity::Warning,
+                format!(
+                    "flat and verified but for dust, which no order can close: {}; no open order",
+                    dust.join(", ")
+                ),
+            ),
+            _ => (Severity::Info, "the reduction has reached its aim".to_owned()),
         };
         let name = match &demand.driver {
             Driver::Kill(index) => {
@@ -280,7 +299,7 @@ impl Guard {
                 policy.spec.id.clone()
             }
         };
-        decision.note(Severity::Info, format!("{name} {}: {done}", demand.action.name()));
+        decision.note(severity, format!("{name} {}: {done}", demand.action.name()));
     }
 
     /// What follows from the state as a whole: a deaf stream, transfers to read, a change of state.
@@ -324,7 +343,7 @@ impl Guard {
 
     /// Decides whether the state must be kept, and how urgently.
     fn keep(&mut self, decision: &mut Decision) {
-        let is_urgent = std::mem::take(&mut self.is_changed)
+        let is_urgent = std::mem::take(&mut self.is_changed) | self.flights.stops_mut().take_change()
             || !decision.records.is_empty()
             || !decision.intents.is_empty()
             || decision.answer.as_ref().is_some_and(Result::is_ok);

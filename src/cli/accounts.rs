@@ -20,6 +20,23 @@ pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, i32> {
     }
 }
 
+/// The account of this label, or the only one; errors are printed, and given as an exit code.
+pub fn chosen<'a>(config: &'a Config, label: Option<&str>) -> Result<&'a AccountConfig, i32> {
+    let chosen = match label {
+        Some(label) => config.accounts.iter().find(|account| account.label == label),
+        None if config.accounts.len() == 1 => config.accounts.first(),
+        None => None,
+    };
+    chosen.ok_or_else(|| {
+        let labels = config.accounts.iter().map(|account| account.label.as_str());
+        let labels = labels.collect::<Vec<&str>>().join(", ");
+        fail(
+            2,
+            format!("name one account with --account; configured are: {labels}"),
+        )
+    })
+}
+
 /// An account with its policies and keys; errors are printed, and given as an exit code.
 pub fn account(config: &AccountConfig, mode: RunMode) -> Result<Account, i32> {
     let policies = config::read_policies(&config.policies).map_err(|errors| fail(2, errors))?;

@@ -46,24 +46,9 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let chosen = match &args.account {
-        Some(label) => config.accounts.iter().find(|account| account.label == *label),
-        None if config.accounts.len() == 1 => config.accounts.first(),
-        None => None,
-    };
-    let Some(chosen) = chosen else {
-        let labels: Vec<&str> = config
-            .accounts
-            .iter()
-            .map(|account| account.label.as_str())
-            .collect();
-        return fail(
-            2,
-            format!(
-                "name one account with --account; configured are: {}",
-                labels.join(", ")
-            ),
-        );
+    let chosen = match accounts::chosen(&config, args.account.as_deref()) {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
     };
     let account = match accounts::account(chosen, RunMode::DryRun) {
         Ok(account) => account,

@@ -103,9 +103,9 @@ pub(crate) fn scenario(named: &str) -> Result<Scenario, String> {
 fn opening(server: &Server, as_json: bool) -> String {
     let (key, secret) = server.credentials();
     let (bot_key, bot_secret) = server.bot_credentials();
-    let (rest, streams) = (server.rest_url(), server.stream_url());
+    let (rest, streams, control) = (server.rest_url(), server.stream_url(), server.control_url());
     if as_json {
-        return json!({"rest_url": rest, "stream_url": streams, "control_url": server.control_url(),
+        return json!({"rest_url": rest, "stream_url": streams, "control_url": control,
             "api_key": key, "api_secret": secret, "bot_api_key": bot_key, "bot_api_secret": bot_secret})
         .to_string();
     }
@@ -114,6 +114,7 @@ fn opening(server: &Server, as_json: bool) -> String {
 
   REST     {rest}
   streams  {streams}
+  control  {control}    the same as REST, without the faults of the network
   key      {key}
   secret   {secret}
 
@@ -125,7 +126,8 @@ Who trades against a guard needs a key of its own:
 Ask it for the account:
 
 {}
-What happened so far: curl -s {rest}/sim/report
+What happened so far: curl -s {control}/sim/report
+Let something go wrong: curl -s {control}/sim/faults -d '{{\"until\":\"10s\",\"what\":\"cut\"}}'
 Ctrl-C ends it.",
         curl(&rest, &key, &secret)
     )

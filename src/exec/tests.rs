@@ -193,17 +193,51 @@ async fn or_04_an_order_that_shows_up_late_is_found() {
 
 #[tokio::test]
 async fn or_05_looking_goes_on_while_the_venue_gives_no_answer() {
-    let looks = Arc::new(AtomicUsize::new(0));
-    let server = Server::start(move |asked| match asked.method.as_str() {
-        "POST" => Reply::Cut,
-        _ if looks.fetch_add(1, Ordering::SeqCst) < 3 => Reply::Cut,
-        _ => order(),
+    for nothing in [
+        Reply::Cut,
+        Reply::Http(503, "", "Service Unavailable.".to_owned()),
+    ] {
+        let looks = Arc::new(AtomicUsize::new(0));
+        let server = Server::start(move |asked| match asked.method.as_str() {
+            "POST" => Reply::Cut,
+            _ if looks.fetch_add(1, Ordering::SeqCst) < 3 => nothing.clone(),
+            _ => order(),
+        })
+        .await;
+        let (executor, mut outcomes, _cancel) = executor(&server);
+        executor.submit(reduce());
+        assert!(is_unknown(&next(&mut outcomes).await));
+        assert!(matches!(next(&mut outcomes).await, Outcome::Accepted(Some(_))));
+    }
+}
+
+#[tokio::test]
+async fn li_03_too_many_orders_silences_orders_for_their_window_and_cancels_not_at_all() {
+    let server = Server::start(|asked| match asked.method.as_str() {
+        "POST" => Reply::Http(
+            429,
+            "",
+            r#"{"code":-1015,"msg":"Too many new orders"}"#.to_owned(),
+        ),
+        _ => ok(r#"{"code":200,"msg":"done"}"#),
     })
     .await;
     let (executor, mut outcomes, _cancel) = executor(&server);
-    executor.submit(reduce());
-    assert!(is_unknown(&next(&mut outcomes).await));
-    assert!(matches!(next(&mut outcomes).await, Outcome::Accepted(Some(_))));
+    for _ in 0..3 {
+        executor.submit(reduce());
+        let outcome = next(&mut outcomes).await;
+        let Outcome::Rejected(Rejection {
+            kind: RejectionKind::Retry(rest),
+            ..
+        }) = outcome
+        else {
+            panic!("{outcome:?}")
+        };
+        assert!(Span::from_secs(8) < rest && rest <= Span::from_secs(10), "{rest}");
+    }
+    assert_eq!(server.count("POST /fapi/v1/order"), 1);
+    executor.submit(Intent::CancelAll(symbol()));
+    assert_eq!(next(&mut outcomes).await, Outcome::Accepted(None));
 }
 
 #[tokio::test]
@@ -326,7 +360,7 @@ async fn outcomes_wait_for_room_and_are_not_dropped() {
 }
 
 #[tokio::test]
-async fn a_panic_ends_the_run() {
+async fn pr_03_a_panic_of_the_executor_ends_the_run() {
     let server = Server::start(|_| ok("{}")).await;
     let (executor, _outcomes, cancel) = executor(&server);
     executor.launch(Some(cancel.clone()), async {

@@ -2,13 +2,18 @@
 
 use super::Guard;
 use super::decision::{Decision, Severity};
-use crate::event::{Event, Holdings, Link, Outcome};
+use crate::event::{Event, Holdings, Link, Outcome, Reading};
 use crate::model::Order;
 
 impl Guard {
     pub(super) fn note_event(&mut self, event: &Event, decision: &mut Decision) {
         if matches!(event, Event::Account(_) | Event::Order(_)) {
             self.note_odd_time(decision);
+        }
+        if let Some(reading) = reading_of(event)
+            && self.failing.remove(&reading)
+        {
+            decision.note(Severity::Info, format!("{reading} can be read again"));
         }
         match event {
             Event::Order(order) => {
@@ -50,7 +55,12 @@ impl Guard {
                 );
             }
             Event::ReadFailed(what) => {
-                decision.note(Severity::Warning, format!("{what} could not be read"));
+                if self.failing.insert(*what) {
+                    decision.note(
+                        Severity::Warning,
+                        format!("{what} could not be read; trying again"),
+                    );
+                }
             }
             Event::KeyRefused => self.is_refused = true,
             Event::Holdings(read) => {
@@ -77,8 +87,12 @@ impl Guard {
         };
         match outcome {
             Outcome::Rejected(rejection) => {
-                let (code, message) = (rejection.code, &rejection.message);
-                decision.note(Severity::Warning, format!("{what} was refused: {code} {message}"));
+                let text = match (rejection.code, &rejection.message) {
+                    // Not the venue's word but ours: it was not sent, or it is not known to have had an effect.
+                    (0, message) => format!("{what}: {message}"),
+                    (code, message) => format!("{what} was refused: {code} {message}"),
+                };
+                decision.note(Severity::Warning, text);
             }
             Outcome::Unknown(doubt) => {
                 decision.note(
@@ -134,5 +148,20 @@ impl Guard {
             decision.note(Severity::Warning, text.into());
         }
         (self.odd_times_seen, self.was_odd) = (odd_times, is_odd);
+    }
+}
+
+/// Which reading an event is; `None` for what the stream said.
+fn reading_of(event: &Event) -> Option<Reading> {
+    match event {
+        Event::Holdings(_) => Some(Reading::Holdings),
+        Event::OpenOrders(store, _) => Some(Reading::OpenOrders(*store)),
+        Event::Settings(_) => Some(Reading::Settings),
+        Event::MarginTypes(_) => Some(Reading::MarginTypes),
+        Event::Rules(_) => Some(Reading::Rules),
+        Event::Tiers(_) => Some(Reading::Tiers),
+        Event::AssetIndexes(_) => Some(Reading::AssetIndexes),
+        Event::Transfers(_) => Some(Reading::Transfers),
+        _ => None,
     }
 }

@@ -6,7 +6,7 @@ use crate::event::KillAction;
 use crate::model::{Intent, Leg, Qty};
 use crate::policy::envelope::{RungState, Track, Trip};
 use crate::policy::{Action, Latch, Measured, Memory, Scope};
-use crate::response::{Kill, Phase};
+use crate::response::{Kill, Phase, Stop};
 use std::collections::BTreeMap;
 
 /// What survives a restart.
@@ -22,6 +22,8 @@ pub struct Saved {
     pub flights: Vec<(Intent, Qty)>,
     /// Transfers that were counted.
     pub transfers: TransferMemory,
+    /// Legs on which the venue did not keep to reduce-only.
+    pub stops: Vec<(Leg, Stop)>,
 }
 
 /// A policy's part of it.
@@ -70,6 +72,9 @@ impl Guard {
             self.planner.restore(episode, leg, count);
         }
         self.restored = saved.flights;
+        for (leg, stop) in saved.stops {
+            self.flights.stops_mut().restore(leg, stop);
+        }
         for (id, kept) in saved.policies {
             let policy = self.policies.iter_mut().find(|policy| policy.spec.id == id);
             let Some(policy) = policy else {
@@ -147,6 +152,12 @@ impl Guard {
                 .chain(self.restored.iter().cloned())
                 .collect(),
             transfers: self.book.transfer_memory().clone(),
+            stops: self
+                .flights
+                .stops()
+                .iter()
+                .map(|(leg, stop)| (leg.clone(), *stop))
+                .collect(),
         }
     }
 }
@@ -176,6 +187,8 @@ fn orphaned(id: &str, kept: &SavedTrip) -> Option<Kill> {
 
 impl Saved {
     /// What a live guard takes over from a dry one: marks and bases, but no latch and no order, for nothing was done.
+    ///
+    /// Stops stay: only an order that was sent, by a live guard before the dry one, can have made them.
     pub fn without_trips(mut self) -> Saved {
         for policy in self.policies.values_mut() {
             policy.trips.clear();

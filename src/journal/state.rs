@@ -11,12 +11,13 @@ use crate::model::{
 };
 use crate::policy::envelope::Trip;
 use crate::policy::{Memory, Scope};
+use crate::response::Stop;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 
-/// The version of this form; another one is refused.
-const VERSION: u32 = 1;
+/// The newest version of this form: 2 is 1 with stops; what has none is written as 1. A newer one is refused.
+const VERSION: u32 = 2;
 
 /// Why a kept state was not understood.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +26,7 @@ pub enum StateError {
     #[error("the kept state is not readable: {0}")]
     Json(#[from] serde_json::Error),
     /// Another version wrote it.
-    #[error("the kept state has version {0}, and this version reads {VERSION}")]
+    #[error("the kept state has version {0}, and this version reads 1 to {VERSION}")]
     Version(u32),
     /// A value in it is impossible.
     #[error("the kept state holds an impossible {0}: `{1}`")]
@@ -42,6 +43,8 @@ struct Kept {
     counters: Vec<(String, KeptLeg, u32)>,
     flights: Vec<KeptFlight>,
     transfers: KeptTransfers,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stops: Vec<KeptStop>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -111,6 +114,14 @@ struct KeptFlight {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct KeptStop {
+    leg: KeptLeg,
+    buys: bool,
+    overshot: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct KeptTransfers {
     horizon: Option<i64>,
     streamed: Vec<(String, String, i64)>,
@@ -121,7 +132,7 @@ struct KeptTransfers {
 /// The state as text, and whether a live guard left it.
 pub fn write(saved: &Saved, live: bool) -> String {
     let kept = Kept {
-        version: VERSION,
+        version: if saved.stops.is_empty() { 1 } else { VERSION },
         live,
         policies: saved
             .policies
@@ -146,6 +157,7 @@ pub fn write(saved: &Saved, live: bool) -> String {
                 .map(|(id, at)| (*id, at.ms()))
                 .collect(),
         },
+        stops: saved.stops.iter().map(keep_stop).collect(),
     };
     // Strings, numbers and maps with text keys: JSON has a form for all of them.
     serde_json::to_string(&kept).unwrap_or_default()
@@ -158,7 +170,7 @@ pub fn write(saved: &Saved, live: bool) -> String {
 /// [`StateError`] when the text is not what [`write()`] gives.
 pub fn read(text: &str) -> Result<(Saved, bool), StateError> {
     let kept: Kept = serde_json::from_str(text)?;
-    if kept.version != VERSION {
+    if !(1..=VERSION).contains(&kept.version) {
         return Err(StateError::Version(kept.version));
     }
     let mut saved = Saved {
@@ -194,6 +206,11 @@ pub fn read(text: &str) -> Result<(Saved, bool), StateError> {
                 .map(|(id, at)| (id, Timestamp::from_ms(at)))
                 .collect(),
         },
+        stops: collect(kept.stops, |stop| {
+            let side = if stop.buys { Side::Buy } else { Side::Sell };
+            let overshot = stop.overshot.map(Timestamp::from_ms);
+            Ok((read_leg(&stop.leg)?, Stop { side, overshot }))
+        })?,
         ..Saved::default()
     };
     for (id, policy) in kept.policies {
@@ -358,6 +375,14 @@ fn read_flight(kept: &KeptFlight) -> Result<(Intent, Qty), StateError> {
     Ok((Intent::Reduce(order), before))
 }
 
+fn keep_stop((leg, stop): &(Leg, Stop)) -> KeptStop {
+    KeptStop {
+        leg: keep_leg(leg),
+        buys: stop.side == Side::Buy,
+        overshot: stop.overshot.map(Timestamp::ms),
+    }
+}
+
 fn keep_tellings(tellings: &VecDeque<crate::book::Telling>) -> Vec<(String, String, i64)> {
     tellings
         .iter()
@@ -439,6 +464,9 @@ mod tests {
                 since: at,
                 fulfilled: true,
             }],
+            stops: [(Side::Sell, Some(at)), (Side::Buy, None)]
+                .map(|(side, overshot)| (leg.clone(), Stop { side, overshot }))
+                .into(),
             counters: vec![("episode".into(), leg, 7)],
             flights: vec![(Intent::Reduce(order.unwrap()), q("0.5"))],
             transfers: TransferMemory {
@@ -460,12 +488,26 @@ mod tests {
     }
 
     #[test]
+    fn pr_22_a_state_of_an_older_version_is_read_and_one_without_stops_is_written_so_that_it_reads_it() {
+        let saved = Saved {
+            stops: Vec::new(),
+            ..full()
+        };
+        let text = write(&saved, true);
+        assert!(
+            text.contains("\"version\":1") && !text.contains("stops"),
+            "{text}"
+        );
+        assert_eq!(read(&text).unwrap(), (saved, true));
+    }
+
+    #[test]
     fn pr_08_a_state_that_is_not_whole_is_refused() {
         let text = write(&full(), true);
         assert!(read(&text[..text.len() - 2]).is_err(), "truncated");
         assert!(read("").is_err(), "empty");
         for (from, to) in [
-            ("\"version\":1", "\"version\":2"),
+            ("\"version\":2", "\"version\":3"),
             ("\"mark\":\"6666", "\"mark\":\"x6666"),
             ("\"side\":\"LONG\"", "\"side\":\"UP\""),
             ("\"buys\":false", "\"buys\":true"),

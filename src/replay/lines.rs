@@ -178,8 +178,8 @@ pub enum KeyLine {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResultLine {
-    /// Taken; for orders with what was filled, whether it is over, and when.
-    Accepted(Option<(String, bool, i64)>),
+    /// Taken; for orders with how far it got.
+    Accepted(Option<ReportLine>),
     /// Refused.
     Rejected {
         /// The venue's code.
@@ -205,6 +205,16 @@ pub enum ResultLine {
     /// Not sent.
     Suppressed,
 }
+
+/// How far an order got: what was filled, whether it is over, when, and the venue's echo of reduce-only, which older
+/// recordings do not have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportLine(
+    String,
+    bool,
+    i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<bool>,
+);
 
 /// What the operator wanted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -280,11 +290,14 @@ impl KeyLine {
 impl From<&Outcome> for ResultLine {
     fn from(outcome: &Outcome) -> ResultLine {
         match outcome {
-            Outcome::Accepted(report) => ResultLine::Accepted(
-                report
-                    .as_ref()
-                    .map(|report| (report.executed.to_string(), report.terminal, report.at.ms())),
-            ),
+            Outcome::Accepted(report) => ResultLine::Accepted(report.as_ref().map(|report| {
+                ReportLine(
+                    report.executed.to_string(),
+                    report.terminal,
+                    report.at.ms(),
+                    report.reduce_only,
+                )
+            })),
             Outcome::Rejected(rejection) => {
                 let (kind, after) = match rejection.kind {
                     RejectionKind::Retry(span) => ("retry", span.ms()),
@@ -319,11 +332,14 @@ impl ResultLine {
     pub fn outcome(&self) -> Option<Outcome> {
         Some(match self {
             ResultLine::Accepted(None) => Outcome::Accepted(None),
-            ResultLine::Accepted(Some((executed, terminal, at))) => Outcome::Accepted(Some(Report {
-                executed: executed.parse().ok()?,
-                terminal: *terminal,
-                at: Timestamp::from_ms(*at),
-            })),
+            ResultLine::Accepted(Some(ReportLine(executed, terminal, at, reduce_only))) => {
+                Outcome::Accepted(Some(Report {
+                    executed: executed.parse().ok()?,
+                    terminal: *terminal,
+                    at: Timestamp::from_ms(*at),
+                    reduce_only: *reduce_only,
+                }))
+            }
             ResultLine::Rejected {
                 code,
                 message,
@@ -409,11 +425,14 @@ mod tests {
     #[test]
     fn outcomes_and_commands_come_back_exactly() {
         let mut outcomes = vec![Outcome::Done, Outcome::Suppressed, Outcome::Accepted(None)];
-        outcomes.push(Outcome::Accepted(Some(Report {
-            executed: "0.5".parse().unwrap(),
-            terminal: true,
-            at: Timestamp::from_ms(5),
-        })));
+        for reduce_only in [None, Some(true), Some(false)] {
+            outcomes.push(Outcome::Accepted(Some(Report {
+                executed: "0.5".parse().unwrap(),
+                terminal: true,
+                at: Timestamp::from_ms(5),
+                reduce_only,
+            })));
+        }
         outcomes.push(Outcome::Unknown(Doubt {
             status: Some(503),
             code: None,
@@ -435,6 +454,11 @@ mod tests {
                 "{text}"
             );
         }
+        // As recordings had it before the echo was kept.
+        let old: ResultLine = serde_json::from_str(r#"{"accepted":["0.5",true,5]}"#).unwrap();
+        assert!(
+            matches!(old.outcome(), Some(Outcome::Accepted(Some(report))) if report.reduce_only.is_none())
+        );
         for command in [
             Command::KillFile(true),
             Command::Rearm {

@@ -4,10 +4,11 @@
 //! reduction holds its leg until the position has moved by it or holdings were read after it, so that a book that lags
 //! never asks twice.
 
+use super::effect::{has_any, is_gone, is_ignored, is_older, reduced_leg};
 use super::{Needs, Stops};
 use crate::book::Book;
 use crate::event::{Outcome, RejectionKind, Report};
-use crate::model::{Intent, IntentKey, Leg, Order, Qty, Span, Store, Symbol, Timestamp};
+use crate::model::{Intent, IntentKey, Leg, Order, Qty, Span, Store, Timestamp};
 use std::collections::BTreeMap;
 
 /// After a landing, how long the stream may take to show the effect before it is read instead.
@@ -136,7 +137,10 @@ impl Flights {
         match outcome {
             Outcome::Accepted(report) => {
                 match (report, &flight.intent) {
-                    (Some(report), Intent::Reduce(_)) => return self.progress(now, key, report),
+                    (Some(report), Intent::Reduce(order)) => {
+                        self.stops.echo(order.leg(), order.side(), report.reduce_only);
+                        return self.progress(now, key, report);
+                    }
                     _ => flight.phase = Phase::Landed(now),
                 }
                 Needs::default()
@@ -210,12 +214,13 @@ impl Flights {
         let Some(client_id) = order.client_id.as_ref().filter(|id| id.is_ours()) else {
             return;
         };
-        self.stops.echo(order);
         let report = Report {
             executed: order.executed,
             terminal: order.status.is_terminal(),
             at: order.at,
+            reduce_only: Some(order.reduce_only),
         };
+        self.stops.echo(&order.leg(), order.side, report.reduce_only);
         self.progress(now, &IntentKey::Reduce(client_id.clone()), &report);
     }
 
@@ -263,8 +268,13 @@ impl Flights {
         for (key, flight) in &mut self.open {
             if let Intent::Reduce(order) = &flight.intent {
                 let held = book.amount(order.leg());
-                let filled = (flight.executed, flight.reported);
-                self.stops.filled(now, order, filled, flight.before, held);
+                self.stops.filled(
+                    now,
+                    order,
+                    (flight.executed, flight.reported),
+                    flight.before,
+                    held,
+                );
             }
             let over = match (flight.phase, reduced_leg(&flight.intent)) {
                 (Phase::Landed(at), Some(leg)) => {
@@ -321,8 +331,10 @@ impl Flights {
             }
         }
         self.stops.look(now, |leg| {
-            book.position(leg)
-                .map_or_else(Default::default, |held| (held.amount, held.at))
+            let since = book
+                .position(leg)
+                .map_or(Timestamp::default(), |position| position.at);
+            (book.amount(leg), since)
         });
         // What held a position that is gone holds no other: what is opened next is tried at once (OR-17, D14).
         self.legs.retain(|leg, _| !book.amount(leg).is_zero());
@@ -449,6 +461,11 @@ impl Flights {
         &self.stops
     }
 
+    /// The same, to change them.
+    pub fn stops_mut(&mut self) -> &mut Stops {
+        &mut self.stops
+    }
+
     /// What our own order opened on a leg is closed again.
     pub fn countered(&mut self, leg: &Leg) {
         self.stops.countered(leg);
@@ -533,54 +550,6 @@ fn alarm(key: &IntentKey, leg: Option<&Leg>, kind: RejectionKind, trouble: &Trou
 /// Whether a flight is over at the venue, and nothing that could show its effect arrived for long.
 fn is_unseen(now: Timestamp, flight: &Flight) -> bool {
     matches!(flight.phase, Phase::Landed(at) if now.since(at) >= LANDED_MAX)
-}
-
-/// Whether what is known of a leg is older than what its order filled, by the venue's own times: such a reading lags, and
-/// by it the same would be cut again (MO-23).
-fn is_older(book: &Book, flight: &Flight) -> bool {
-    let held = reduced_leg(&flight.intent).and_then(|leg| book.position(leg));
-    held.is_some_and(|held| held.at.ms() > 0 && held.at < flight.reported)
-}
-
-/// Whether something is open that a cancel is for.
-fn has_any(book: &Book, key: &IntentKey) -> bool {
-    match key {
-        IntentKey::Cancel(id) => book.orders().get(id).is_some(),
-        IntentKey::CancelAll(store, symbol) => any_open(book, *store, symbol),
-        IntentKey::Reduce(_) => false,
-    }
-}
-
-/// Whether an order is still open that was there when its cancel was sent; younger ones came after it.
-fn is_ignored(book: &Book, store: Store, flight: &Flight) -> bool {
-    book.orders().of(flight.intent.symbol()).any(|order| {
-        let is_meant = match &flight.intent {
-            Intent::Cancel(id) => order.id == *id,
-            _ => order.id.store == store,
-        };
-        is_meant && order.at <= flight.sent
-    })
-}
-
-/// Whether what a cancel is for is no longer open.
-fn is_gone(book: &Book, intent: &Intent) -> bool {
-    match intent {
-        Intent::Cancel(id) => book.orders().get(id).is_none(),
-        Intent::CancelAll(symbol) => !any_open(book, Store::Regular, symbol),
-        Intent::CancelAllConditional(symbol) => !any_open(book, Store::Conditional, symbol),
-        Intent::Reduce(_) => false,
-    }
-}
-
-fn any_open(book: &Book, store: Store, symbol: &Symbol) -> bool {
-    book.orders().of(symbol).any(|order| order.id.store == store)
-}
-
-fn reduced_leg(intent: &Intent) -> Option<&Leg> {
-    match intent {
-        Intent::Reduce(order) => Some(order.leg()),
-        _ => None,
-    }
 }
 
 /// 200, 400, 800 ms, … up to [`PAUSE_MAX`] (FAILURES.md OR-02).

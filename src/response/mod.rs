@@ -3,6 +3,7 @@
 
 pub mod cut;
 pub mod demand;
+mod effect;
 pub mod flights;
 pub mod plan;
 mod stops;
@@ -12,7 +13,7 @@ mod verify;
 pub use demand::{Demand, Driver, Kill};
 pub use flights::{Flight, Flights, Phase};
 pub use plan::{Planned, Planner};
-pub use stops::Stops;
+pub use stops::{Stop, Stops};
 
 /// What the shell is asked to read at once, instead of at the next digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -56,6 +56,8 @@ pub struct Hands {
     notes: Vec<String>,
     /// What is wrong with the key, until a later look finds it well.
     key_trouble: Vec<String>,
+    /// What was wrong with it when everything was last read.
+    key_known: Vec<String>,
     /// What is odd about it, told once.
     key_odd: Vec<String>,
     last_save: Option<Ticket>,
@@ -98,6 +100,7 @@ impl Hands {
             decided_since_input: Vec::new(),
             notes: Vec::new(),
             key_trouble: Vec::new(),
+            key_known: Vec::new(),
             key_odd: Vec::new(),
             last_save: None,
             counters: BTreeMap::new(),
@@ -278,7 +281,7 @@ impl Hands {
 
     /// Tells what was found about the key.
     pub fn examined(&mut self, at: Timestamp, found: &Findings) {
-        let trouble = [found.never.as_slice(), &found.not_live].concat();
+        let mut trouble = [found.never.as_slice(), &found.not_live].concat();
         // A live guard is refused these at its start: it has met them on its way.
         let (severity, then) = if self.is_live {
             (
@@ -292,6 +295,14 @@ impl Hands {
             .iter()
             .map(|text| (severity, format!("{text}; {then}")))
             .collect();
+        // What could not be read again is not gone.
+        if found.is_complete {
+            self.key_known.clone_from(&trouble);
+        } else {
+            let known = self.key_known.iter().filter(|text| !trouble.contains(text));
+            let known: Vec<String> = known.cloned().collect();
+            trouble.extend(known);
+        }
         if trouble.is_empty() && !self.key_trouble.is_empty() {
             told.push((Severity::Info, "nothing is wrong with the key any more".into()));
         }

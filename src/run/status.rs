@@ -17,8 +17,9 @@ pub fn account_status(guard: &Guard) -> AccountStatus {
         .find(|policy| matches!(policy.spec.kind, Kind::Drawdown(_)));
     let equity = book.equity().ok();
     let high_water = drawdown.and_then(|policy| policy.memory.mark);
+    // A balance that moved unexplained may be a withdrawal: until it is known, nothing is shown as lost.
     let fall = high_water
-        .zip(equity)
+        .zip(book.trusted_equity().ok())
         .and_then(|(mark, equity)| (mark - equity).ratio_of(mark));
     AccountStatus {
         label: guard.account().into(),

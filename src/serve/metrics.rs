@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_has_the_prefix_and_unknown_values_are_absent() {
+    fn pa_09_every_metric_has_the_prefix_its_labels_are_quoted_and_unknown_values_are_absent() {
         let account = AccountStatus {
             label: "ma\"in\n".into(),
             state: "armed".into(),
@@ -195,7 +195,7 @@ mod tests {
             latch: Some(LatchStatus::default()),
             policies: vec![PolicyStatus {
                 id: "day".into(),
-                scope: "account".into(),
+                scope: "A\"B\\C\n<D>".into(),
                 headroom: Some("0.02".into()),
                 ..PolicyStatus::default()
             }],
@@ -215,7 +215,7 @@ mod tests {
             "backstop_gaps_total{account=\"ma\\\"in\\n\"} 1",
             "backstop_latched{account=\"ma\\\"in\\n\"} 1",
             "backstop_account_state{account=\"ma\\\"in\\n\",state=\"armed\"} 1",
-            "backstop_policy_headroom{account=\"ma\\\"in\\n\",policy=\"day\",scope=\"account\"} 0.02",
+            "backstop_policy_headroom{account=\"ma\\\"in\\n\",policy=\"day\",scope=\"A\\\"B\\\\C\\n<D>\"} 0.02",
         ] {
             assert!(samples.contains(&expected), "{expected} in\n{text}");
         }

@@ -129,7 +129,7 @@ impl Exchange {
 
     /// What the way in lets through while the venue is overloaded. What a trigger sends comes from inside.
     pub(super) fn check_load(&mut self, order: &Order) -> Result<(), Refusal> {
-        if !is_exempt(order) && (self.is_overloaded || self.is_struck_by_overload()) {
+        if !is_exempt(order) && self.is_overloaded() {
             return Err(Refusal {
                 status: 503,
                 code: -1008,

@@ -69,8 +69,6 @@ pub struct Exchange {
     pub(super) called: BTreeMap<String, i64>,
     bot_count: u64,
     pub(super) human_count: u64,
-    /// Whether the venue refuses all but exempt orders with -1008.
-    pub(super) is_overloaded: bool,
 }
 
 impl Exchange {
@@ -113,7 +111,6 @@ impl Exchange {
             called: BTreeMap::new(),
             bot_count: 0,
             human_count: 0,
-            is_overloaded: false,
             scenario,
         };
         for leg in exchange.ledger.held() {

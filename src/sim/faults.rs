@@ -496,6 +496,7 @@ fn one() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::Scenario;
 
     fn fault(text: &str) -> Fault {
         toml_edit::de::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -558,6 +559,21 @@ mod tests {
         assert_eq!(faults.happenings(0), []);
         assert_eq!(faults.happenings(1_000), [What::ExpireKey { silent: true }]);
         assert_eq!(faults.happenings(2_000), []);
+    }
+
+    #[test]
+    fn every_kind_of_fault_is_shown_by_the_example() {
+        let example = Scenario::parse(include_str!("../../fixtures/config/faults.toml")).unwrap();
+        let shown: std::collections::BTreeSet<&str> =
+            example.fault.iter().map(|fault| fault.what.kind()).collect();
+        // A new kind is a new line here and in the example.
+        assert_eq!(shown.len(), 26, "{shown:?}");
+        // What a scenario says can be said over the control route.
+        for fault in &example.fault {
+            let text = serde_json::to_string(fault).unwrap();
+            let again: Fault = serde_json::from_str(&text).unwrap();
+            assert_eq!(again.what, fault.what, "{text}");
+        }
     }
 
     #[test]

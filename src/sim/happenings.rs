@@ -55,12 +55,6 @@ impl Exchange {
                     market.jump(event.bps.unwrap_or(0));
                 }
             }
-            Kind::EmptyBook | Kind::FullBook => {
-                if let Some(market) = self.markets.get_mut(&symbol) {
-                    market.is_empty = event.kind == Kind::EmptyBook;
-                }
-            }
-            Kind::Overload | Kind::Calm => self.is_overloaded = event.kind == Kind::Overload,
             Kind::Mode => self.tried(|exchange| exchange.turn_hedge(event.on == Some(true))),
             Kind::MultiAssets => self.tried(|exchange| exchange.turn_multi_assets(event.on == Some(true))),
             Kind::Leverage => {

@@ -28,6 +28,8 @@ pub struct KeyScript {
     pub withdrawals: bool,
     /// It may withdraw from this time on.
     pub withdrawals_from: Option<At>,
+    /// And no longer from this time on.
+    pub withdrawals_until: Option<At>,
     /// It may transfer to other accounts of the venue.
     pub internal_transfer: bool,
     /// It may transfer between wallets.
@@ -44,6 +46,7 @@ impl Default for KeyScript {
             futures: true,
             withdrawals: false,
             withdrawals_from: None,
+            withdrawals_until: None,
             internal_transfer: false,
             universal_transfer: false,
         }
@@ -55,7 +58,9 @@ impl KeyScript {
     ///
     /// Source: venues/binance-usdm.md section 2.5, read 2026-11-22.
     pub(super) fn restrictions(&self, elapsed_ms: i64, portfolio_margin: bool) -> Value {
-        let withdrawals = self.withdrawals || self.withdrawals_from.is_some_and(|from| from.0 <= elapsed_ms);
+        let has_passed = |at: Option<At>| at.is_some_and(|at| at.0 <= elapsed_ms);
+        let granted = self.withdrawals || has_passed(self.withdrawals_from);
+        let withdrawals = granted && !has_passed(self.withdrawals_until);
         json!({
             "ipRestrict": self.ip_restrict, "createTime": 1_700_000_000_000i64, "enableReading": self.reading,
             "enableWithdrawals": withdrawals, "enableInternalTransfer": self.internal_transfer,

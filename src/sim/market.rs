@@ -18,8 +18,6 @@ pub struct Market {
     random: u64,
     /// What jumps have made of the path, as a factor.
     gap: Decimal,
-    /// Whether nobody quotes.
-    pub is_empty: bool,
     /// The present price; mark, index and last are the same.
     pub price: Decimal,
     /// Whether nobody is in the book: a fault.
@@ -43,7 +41,6 @@ impl Market {
                     hash.wrapping_mul(31).wrapping_add(u64::from(byte))
                 }),
             gap: Decimal::ONE,
-            is_empty: false,
             price: Decimal::ONE,
             deserted: false,
         };
@@ -87,11 +84,7 @@ impl Market {
     /// What a taker finds: prices from the best away, with the quantity at each.
     pub fn levels(&self, buys: bool) -> Vec<(Decimal, Decimal)> {
         let sign = if buys { 1 } else { -1 };
-        let levels = if self.is_empty || self.deserted {
-            0
-        } else {
-            self.levels
-        };
+        let levels = if self.deserted { 0 } else { self.levels };
         (0..levels)
             .map(|level| {
                 let bps = i64::from(self.spread_bps) + i64::from(self.level_bps) * i64::from(level);

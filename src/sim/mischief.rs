@@ -255,8 +255,8 @@ impl Exchange {
         }
     }
 
-    /// Whether a fault makes the venue refuse what is not exempt.
-    pub(super) fn is_struck_by_overload(&mut self) -> bool {
+    /// Whether the venue is overloaded for this order.
+    pub(super) fn is_overloaded(&mut self) -> bool {
         let at = self.at();
         self.faults.strikes(at, |what| *what == What::Overload).is_some()
     }

@@ -92,14 +92,6 @@ pub enum Kind {
     MarginType,
     /// The price jumps.
     PriceGap,
-    /// Nobody quotes.
-    EmptyBook,
-    /// Everybody quotes again.
-    FullBook,
-    /// The venue is overloaded: everything but reductions and cancels is refused with -1008.
-    Overload,
-    /// The overload is over.
-    Calm,
     /// A human places an order.
     Order,
     /// A human cancels everything of a contract, in both stores.

@@ -140,13 +140,13 @@ fn mo_18_mo_15_or_21_or_28_what_venue_and_humans_do_is_followed() {
         .exchange
         .event(r#"{"kind":"adl","symbol":"BTCUSDT","fraction":"0.2"}"#);
     stage.exchange.event(
-        r#"{"kind":"order","place":{"symbol":"BTCUSDT","side":"SELL","type":"MARKET","quantity":"0.1","reduce_only":true}}"#,
+        r#"{"kind":"order","place":{"symbol":"BTCUSDT","side":"SELL","type":"MARKET","quantity":"0.05","reduce_only":true}}"#,
     );
     // Trading stops for a while when it is to be closed.
     stage.exchange.event(r#"{"kind":"halt","symbol":"BTCUSDT"}"#);
     stage.kill_by_file();
     std::thread::sleep(std::time::Duration::from_secs(3));
-    assert_eq!(position(&stage.exchange.report(), "BTCUSDT"), 0.3);
+    assert_eq!(position(&stage.exchange.report(), "BTCUSDT"), 0.35);
     stage.exchange.event(r#"{"kind":"resume","symbol":"BTCUSDT"}"#);
     let report = stage
         .exchange
@@ -156,6 +156,88 @@ fn mo_18_mo_15_or_21_or_28_what_venue_and_humans_do_is_followed() {
         .iter()
         .map(|order| order["executed"].as_str().unwrap().parse::<f64>().unwrap())
         .sum();
-    assert!((filled - 0.3).abs() < 1e-9, "{filled}");
+    assert!((filled - 0.35).abs() < 1e-9, "{filled}");
     stage.folder.wait_for("flat and verified");
+}
+
+/// Cross, isolated, USDC, dated, on stocks, and with a name that is not ASCII; the account's own lines go where `MODE` is.
+const SHAPES: &str = r#"
+name = "shapes"
+description = "Contracts of every kind."
+duration = "10m"
+[[symbol]]
+name = "BTCUSDT"
+path = [ { at = "0s", price = "60000" } ]
+[[symbol]]
+name = "ETHUSDT"
+path = [ { at = "0s", price = "3000" } ]
+[[symbol]]
+name = "ETHUSDC"
+path = [ { at = "0s", price = "3000" } ]
+[[symbol]]
+name = "BTCUSDT_260327"
+path = [ { at = "0s", price = "60100" } ]
+[[symbol]]
+name = "TSLAUSDT"
+contract_type = "TRADIFI_PERPETUAL"
+path = [ { at = "0s", price = "300" } ]
+[[symbol]]
+name = "测试USDT"
+path = [ { at = "0s", price = "0.5" } ]
+[account]
+MODE
+wallet = { USDT = "20000", USDC = "5000", BTC = "0.1" }
+buffer = { BTC = "0.05" }
+[[account.position]]
+symbol = "BTCUSDT"
+quantity = "0.5"
+entry_price = "60500"
+[[account.position]]
+symbol = "ETHUSDT"
+quantity = "-4"
+entry_price = "2950"
+ISOLATED
+[[account.position]]
+symbol = "ETHUSDC"
+quantity = "3"
+entry_price = "3100"
+[[account.position]]
+symbol = "BTCUSDT_260327"
+quantity = "-0.2"
+entry_price = "60000"
+[[account.position]]
+symbol = "TSLAUSDT"
+quantity = "12"
+entry_price = "310"
+[[account.position]]
+symbol = "测试USDT"
+quantity = "-4000"
+entry_price = "0.45"
+"#;
+
+#[test]
+fn pa_08_mo_11_accounts_of_every_shape_are_closed_whole_and_their_margin_is_the_venues() {
+    for (mode, isolated, buckets) in [
+        // Cross in two assets, and one isolated position.
+        ("", "isolated_wallet = \"900\"", 3),
+        // One pool, with collateral that counts for less than it is worth.
+        ("multi_assets = true", "", 1),
+    ] {
+        let stage = Armed::new(&SHAPES.replace("MODE", mode).replace("ISOLATED", isolated), "");
+        let output = stage.folder.verb("plan").arg("--json").output().unwrap();
+        let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let margin = plan["margin"].as_array().unwrap();
+        assert_eq!(margin.len(), buckets, "{plan:#}");
+        for bucket in margin {
+            assert_eq!(bucket["own"], bucket["venue"], "{plan:#}");
+            assert!(bucket["own"]["ratio"].is_string(), "{plan:#}");
+        }
+        stage.kill_by_file();
+        let report = stage
+            .exchange
+            .wait("flat", |report| report["positions"] == serde_json::json!({}));
+        kept_its_word(&report);
+        assert_eq!(guard_orders(&report).len(), 6, "one order a position: {report:#}");
+        stage.folder.wait_for("flat and verified");
+    }
 }

@@ -45,7 +45,7 @@ fn filled(report: &serde_json::Value) -> f64 {
 }
 
 #[test]
-fn pr_01_pr_24_d8_kill_9_in_the_middle_of_a_flatten_and_nothing_is_closed_twice() {
+fn pr_01_pr_02_pr_24_d8_kill_9_in_the_middle_of_a_flatten_and_nothing_is_closed_twice() {
     let exchange = Exchange::serve(SLICED);
     let folder = Folder::for_exchange(&exchange, FLATTEN);
     // Killed after the first fills, and again a few fills later, during the recovery (PR-02).
@@ -104,7 +104,7 @@ fn pr_10_a_latch_outlives_the_process_and_new_exposure_is_closed_by_the_next_one
 }
 
 #[test]
-fn pr_09_a_lost_state_starts_latched_and_says_why() {
+fn pr_09_f10_a_lost_state_starts_latched_and_says_why() {
     let exchange = Exchange::serve("calm-day");
     let folder = Folder::for_exchange(&exchange, "");
     let guard = folder.guard(&["--live"]);
@@ -138,4 +138,26 @@ fn pr_24_sigterm_leaves_positions_alone_and_is_quick() {
         None,
         "the key is never deleted"
     );
+}
+
+#[test]
+fn or_13_an_ignored_flag_is_learned_from_the_answer_and_a_restart_does_not_forget_it() {
+    let exchange = Exchange::serve(SLICED);
+    // The stream does not tell of orders: only the answer shows that the flag is not there.
+    exchange.fault(r#"{"what":"ignore_reduce_only"}"#);
+    exchange.fault(r#"{"what":{"drop":{"event":"ORDER_TRADE_UPDATE"}}}"#);
+    let folder = Folder::for_exchange(&exchange, FLATTEN);
+    let guard = folder.guard(&["--live"]);
+    folder.wait_for("the leg is stopped until re-arm");
+    let once = |when: &str| {
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        let report = exchange.report();
+        assert_eq!(guard_orders(&report).len(), 1, "{when}: {report:#}");
+        assert_eq!(position(&report, "BTCUSDT"), 1.45, "{when}");
+    };
+    once("before");
+    guard.kill();
+    let _guard = folder.guard(&["--live"]);
+    folder.wait_for("starting -> ");
+    once("after a restart");
 }

@@ -302,7 +302,7 @@ fn the_kill_file_closes_everything_and_rearm_is_refused_while_it_is_there() {
 }
 
 #[test]
-fn pr_18_a_second_guard_on_the_same_state_exits_3() {
+fn pr_18_d12_a_second_guard_on_the_same_state_exits_3() {
     let exchange = Exchange::serve("calm-day");
     let folder = Folder::for_exchange(&exchange, "");
     let _guard = folder.guard(&["--live"]);
@@ -364,4 +364,59 @@ fn a_guard_that_is_not_running_is_said_to_be_so() {
     );
     let (code, told) = run(folder.verb("status"));
     assert!(code == 2 && told.contains(&base), "{told}");
+}
+
+#[test]
+fn pa_09_se_10_markup_in_a_symbol_stays_text_in_log_status_and_metrics() {
+    let name = r#"<b>..*?%'/\"USDT"#;
+    let exchange = Exchange::serve(&format!(
+        r#"
+name = "odd"
+description = "A name that nobody hopes for."
+duration = "10m"
+[[symbol]]
+name = {name:?}
+path = [ {{ at = "0s", price = "100" }} ]
+[account]
+wallet = {{ USDT = "100000" }}
+[[account.position]]
+symbol = {name:?}
+quantity = "2"
+entry_price = "100"
+"#
+    ));
+    let (folder, base) = with_control(&exchange);
+    let _guard = folder.guard(&["--live"]);
+    folder.wait_for("starting -> armed");
+    let tokens = std::fs::read_to_string(folder.state().join("control.token")).unwrap();
+    let view = tokens
+        .lines()
+        .find_map(|line| line.strip_prefix("view = "))
+        .unwrap();
+    let bearer = format!("Bearer {}", view.trim_matches('"'));
+    let (code, body) = http(&base, "GET", "/api/v1/status", &[("Authorization", &bearer)], "");
+    assert_eq!(code, 200, "{body}");
+    let status: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert!(
+        status.to_string().contains(&serde_json::json!(name).to_string()),
+        "{status}"
+    );
+    // Each line of the metrics is a comment or a name, labels in quotes, and a number.
+    let (_, metrics) = http(&base, "GET", "/metrics", &[], "");
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+        let (sample, number) = line.rsplit_once(' ').unwrap();
+        assert!(
+            sample.starts_with("backstop_") && number.parse::<f64>().is_ok(),
+            "{line}"
+        );
+    }
+    std::fs::write(folder.state().join("KILL"), "").unwrap();
+    let report = exchange.wait("flat", |report| report["positions"] == serde_json::json!({}));
+    kept_its_word(&report);
+    let log = folder.log();
+    assert!(log.contains(name), "{log}");
+    assert!(log.chars().all(|c| c == '\n' || !c.is_control()), "{log:?}");
+    // And nothing was written but in the folder of the state.
+    let kept: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert!(kept.len() < 10, "{kept:?}");
 }

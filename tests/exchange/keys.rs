@@ -180,8 +180,10 @@ fn mo_19_accounts_of_another_kind_are_refused_with_the_reason() {
 }
 
 #[test]
-fn li_15_a_right_that_comes_while_the_guard_runs_is_told_and_the_guard_goes_on() {
-    let exchange = Exchange::serve(&calm("[account.key]\nwithdrawals_from = \"4s\""));
+fn li_15_a_right_that_comes_while_the_guard_runs_is_shown_until_it_is_gone() {
+    let exchange = Exchange::serve(&calm(
+        "[account.key]\nwithdrawals_from = \"4s\"\nwithdrawals_until = \"14s\"",
+    ));
     let (folder, base) = with_control(&exchange);
     folder.replace(
         "rest_url = ",
@@ -197,6 +199,15 @@ fn li_15_a_right_that_comes_while_the_guard_runs_is_told_and_the_guard_goes_on()
         "{status}"
     );
     assert!(status.contains("\"state\":\"armed\""), "{status}");
+    // A question that is not answered takes nothing back. Only an answer without the right does.
+    exchange.fault(r#"{"until":"4s","what":{"answer":{"route":"GET /sapi/*","status":500,"body":""}}}"#);
+    folder.wait_for("the rights of its key cannot be read");
+    let status = view(&folder, &base, "/api/v1/status");
+    assert!(status.contains("enableWithdrawals"), "{status}");
+    assert!(!folder.log().contains("nothing is wrong with the key any more"));
+    folder.wait_for("nothing is wrong with the key any more");
+    let status = view(&folder, &base, "/api/v1/status");
+    assert!(!status.contains("the key: "), "{status}");
     closes_everything(&exchange, &folder);
 }
 

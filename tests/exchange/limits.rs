@@ -1,25 +1,9 @@
 //! Limits, time and network: what the venue asks for is honoured, and the account is closed all the same.
 
-use super::stage::{Armed, each, guard_orders, kept_its_word, position};
+use super::stage::{Armed, QUIET, each, guard_orders, kept_its_word, position};
 use serde_json::Value;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// A flat market and half a bitcoin.
-const BOOK: &str = r#"
-name = "book"
-description = "A flat market."
-duration = "10m"
-[[symbol]]
-name = "BTCUSDT"
-path = [ { at = "0s", price = "60000" } ]
-[account]
-wallet = { USDT = "100000" }
-[[account.position]]
-symbol = "BTCUSDT"
-quantity = "0.5"
-entry_price = "60000"
-"#;
 
 fn flattened(stage: &Armed) -> Value {
     let report = stage.exchange.wait("flat and empty", |report| {
@@ -49,7 +33,7 @@ fn li_01_f11_silence_is_kept_to_the_named_time_and_the_kill_comes_after_it() {
             ),
         ],
         |(status, header, value, message)| {
-            let stage = Armed::new(BOOK, "");
+            let stage = Armed::new(QUIET, "");
             let until = super::stage::now_ms() + 10_000;
             let message = message.replace("UNTIL", &until.to_string());
             // Once: had the guard asked again before the time, it would have been answered.
@@ -73,7 +57,7 @@ fn li_01_f11_silence_is_kept_to_the_named_time_and_the_kill_comes_after_it() {
 
 #[test]
 fn li_04_an_overloaded_venue_takes_what_only_reduces() {
-    let stage = Armed::new(BOOK, "");
+    let stage = Armed::new(QUIET, "");
     stage.exchange.fault(r#"{"what":"overload"}"#);
     let (status, body) = stage.exchange.bot(
         "POST",
@@ -91,7 +75,7 @@ fn li_05_b9_a_clock_that_is_off_or_jumps_is_corrected_and_the_position_closed() 
     each([-10_000i64, -3_000, 2_500, 10_000], |offset| {
         // Off from the start: the guard must not need a refusal to know.
         let scenario = format!(
-            "{BOOK}[[fault]]\nwhat = {{ clock = {{ offset_ms = {offset}, drift_ppm = 200 }} }}\n[[fault]]\nwhat = {{ latency = {{ ms = 100, jitter_ms = 100 }} }}\n"
+            "{QUIET}[[fault]]\nwhat = {{ clock = {{ offset_ms = {offset}, drift_ppm = 200 }} }}\n[[fault]]\nwhat = {{ latency = {{ ms = 100, jitter_ms = 100 }} }}\n"
         );
         let stage = Armed::new(&scenario, "");
         // And then the other way, at once.
@@ -110,7 +94,7 @@ fn li_05_b9_a_clock_that_is_off_or_jumps_is_corrected_and_the_position_closed() 
 
 #[test]
 fn li_06_b8_a_process_that_was_asleep_reads_before_it_decides() {
-    let stage = Armed::new(BOOK, "");
+    let stage = Armed::new(QUIET, "");
     let signal = |name: &str| {
         let done = Command::new("kill").args([name, &stage.pid()]).status();
         assert!(done.unwrap().success());
@@ -138,7 +122,7 @@ fn li_06_b8_a_process_that_was_asleep_reads_before_it_decides() {
 
 #[test]
 fn li_09_a_key_that_may_not_trade_is_shown_and_works_again() {
-    let stage = Armed::new(BOOK, "");
+    let stage = Armed::new(QUIET, "");
     stage.exchange.fault(
         r#"{"times":1,"what":{"answer":{"route":"POST /fapi/v1/order","status":401,"code":-2015,"message":"Invalid API-key, IP, or permissions for action."}}}"#,
     );
@@ -149,7 +133,7 @@ fn li_09_a_key_that_may_not_trade_is_shown_and_works_again() {
 
 #[test]
 fn li_13_a_firewall_stops_readings_and_no_mutation() {
-    let stage = Armed::new(BOOK, "");
+    let stage = Armed::new(QUIET, "");
     stage.exchange.fault(
         r#"{"what":{"answer":{"route":"GET /fapi/v3/*","status":403,"body":"<html>blocked</html>"}}}"#,
     );
@@ -169,7 +153,7 @@ fn li_13_a_firewall_stops_readings_and_no_mutation() {
 
 #[test]
 fn li_13_a_firewall_before_everything_is_not_knocked_at_without_pause() {
-    let stage = Armed::new(BOOK, "");
+    let stage = Armed::new(QUIET, "");
     for route in ["GET *", "POST /fapi/v1/listenKey"] {
         stage.exchange.fault(&format!(
             r#"{{"what":{{"answer":{{"route":"{route}","status":403,"body":"<html>blocked</html>"}}}}}}"#
@@ -193,7 +177,7 @@ fn li_13_a_firewall_before_everything_is_not_knocked_at_without_pause() {
 
 #[test]
 fn li_14_maintenance_refuses_everything_for_a_while_and_the_episode_is_completed_after_it() {
-    let stage = Armed::new(BOOK, "");
+    let stage = Armed::new(QUIET, "");
     for (route, rest) in [
         (
             "POST /fapi/v1/order",
@@ -215,7 +199,7 @@ fn li_14_maintenance_refuses_everything_for_a_while_and_the_episode_is_completed
 
 #[test]
 fn li_11_a_redirected_reading_is_a_failed_reading() {
-    let stage = Armed::new(BOOK, "");
+    let stage = Armed::new(QUIET, "");
     stage.exchange.fault(
         r#"{"until":"4s","what":{"answer":{"route":"GET /fapi/v3/*","status":307,"body":"","headers":{"Location":"/fapi/v1/time"}}}}"#,
     );
@@ -226,7 +210,7 @@ fn li_11_a_redirected_reading_is_a_failed_reading() {
 
 #[test]
 fn li_02_li_03_the_bot_uses_up_the_weight_and_the_guard_still_closes() {
-    let stage = Armed::new(BOOK, "");
+    let stage = Armed::new(QUIET, "");
     // 2,400 a minute, 40 for each list of all orders: the bot takes nearly all that is left of the minute.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(20) {

@@ -7,11 +7,11 @@ use std::fs;
 /// Falls once, far, and stays there.
 const FALL: &str = r#"
 name = "fall"
-description = "One fall."
+description = "One fall, within one step, so that every guard first sees the same of it."
 duration = "60s"
 [[symbol]]
 name = "BTCUSDT"
-path = [ { at = "0s", price = "60000" }, { at = "6s", price = "60000" }, { at = "8s", price = "57500" } ]
+path = [ { at = "0s", price = "60000" }, { at = "6s", price = "60000" }, { at = "6100ms", price = "57500" } ]
 [account]
 wallet = { USDT = "10000" }
 [[account.position]]

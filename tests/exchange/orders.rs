@@ -1,6 +1,7 @@
 //! Orders and cancels that fail in every way that they can; the exchange says what became of them.
 
 use super::stage::{Armed, each, guard_orders, kept_its_word, position};
+use rust_decimal::{Decimal, dec};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -36,11 +37,11 @@ fn sliced(size: &str) -> String {
     )
 }
 
-fn filled(report: &Value, symbol: &str) -> f64 {
+fn filled(report: &Value, symbol: &str) -> Decimal {
     guard_orders(report)
         .iter()
         .filter(|order| order["symbol"] == symbol)
-        .map(|order| order["executed"].as_str().unwrap().parse::<f64>().unwrap())
+        .map(|order| order["executed"].as_str().unwrap().parse::<Decimal>().unwrap())
         .sum()
 }
 
@@ -53,12 +54,14 @@ fn flattened(stage: &Armed) -> Value {
             && report["open_algo_orders"] == 0
     });
     kept_its_word(&report);
-    assert!(
-        (filled(&report, "BTCUSDT") - 0.5).abs() < 1e-9,
+    assert_eq!(
+        filled(&report, "BTCUSDT"),
+        dec!(0.5),
         "exactly what was there: {report:#}"
     );
-    assert!(
-        (filled(&report, "ETHUSDT") - 4.0).abs() < 1e-9,
+    assert_eq!(
+        filled(&report, "ETHUSDT"),
+        dec!(4.0),
         "exactly what was there: {report:#}"
     );
     stage.folder.wait_for("flat and verified");
@@ -261,7 +264,7 @@ fn or_10_a_symbol_that_never_answers_does_not_hold_up_another() {
 }
 
 #[test]
-fn or_15_e10_e12_a_kill_empties_both_stores_however_full() {
+fn or_15_e10_e11_e12_a_kill_empties_both_stores_however_full() {
     let mut scenario = BOOK.to_owned();
     for n in 0..40 {
         write!(
@@ -370,7 +373,11 @@ fn or_21_e13_thirty_seven_times_the_market_maximum_goes_in_slices_that_sum_exact
         .exchange
         .wait("flat", |report| report["positions"] == serde_json::json!({}));
     kept_its_word(&report);
-    assert!((filled(&report, "BTCUSDT") - 0.4995).abs() < 1e-9);
+    assert_eq!(
+        filled(&report, "BTCUSDT"),
+        dec!(0.4995),
+        "exactly what was there: {report:#}"
+    );
     let slices = guard_orders(&report)
         .iter()
         .filter(|order| order["symbol"] == "BTCUSDT")
@@ -458,7 +465,7 @@ fn or_31_or_09_d13_bot_and_guard_close_the_same_position_and_nothing_flips() {
             .exchange
             .wait("flat", |report| report["positions"] == serde_json::json!({}));
         kept_its_word(&report);
-        assert!(filled(&report, "BTCUSDT") <= 0.5);
+        assert!(filled(&report, "BTCUSDT") <= dec!(0.5));
     });
 }
 
@@ -527,9 +534,46 @@ fn or_13_an_order_that_filled_past_zero_is_told_and_what_it_opened_is_closed() {
     let query = "symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.4";
     assert_eq!(stage.exchange.bot("POST", "/fapi/v1/order", query).0, 200);
     stage.kill_by_file();
-    stage.folder.wait_for("filled past zero");
+    stage.folder.wait_for("the leg is stopped until re-arm");
     stage.exchange.heal();
     stage
         .exchange
         .wait("flat", |report| report["positions"] == serde_json::json!({}));
+}
+
+#[test]
+fn or_13_a_venue_that_ignores_reduce_only_is_told_and_its_leg_left_alone() {
+    let stage = Armed::new(&sliced("0.05"), "");
+    stage.exchange.fault(r#"{"times":1,"what":"ignore_reduce_only"}"#);
+    // It strikes the first order, whichever contract that is for.
+    stage.kill_by_file();
+    stage
+        .exchange
+        .wait("struck", |report| report["faults"]["ignore_reduce_only"] == 1);
+    stage.folder.wait_for("the leg is stopped until re-arm");
+    std::thread::sleep(Duration::from_secs(2));
+    let report = stage.exchange.report();
+    assert_eq!(report["violations"], serde_json::json!([]), "{report:#}");
+    // The other leg is closed whole, and the stopped one holds what it held after the order that lost its flag.
+    let lost: Vec<&Value> = guard_orders(&report)
+        .into_iter()
+        .filter(|order| order["flag_ignored"] == true)
+        .collect();
+    let [lost] = &lost[..] else {
+        panic!("{report:#}");
+    };
+    let (stopped, other) = if lost["symbol"] == "BTCUSDT" {
+        ("BTCUSDT", "ETHUSDT")
+    } else {
+        ("ETHUSDT", "BTCUSDT")
+    };
+    assert_eq!(position(&report, other), 0.0);
+    let later = guard_orders(&report)
+        .into_iter()
+        .filter(|order| order["symbol"] == stopped && order["id"].as_i64() > lost["id"].as_i64());
+    assert_eq!(
+        later.count(),
+        0,
+        "no order follows to a leg whose protection is not there"
+    );
 }

@@ -226,6 +226,16 @@ struct Use {
     tasks: u64,
 }
 
+impl Use {
+    fn max(self, other: Use) -> Use {
+        Use {
+            memory_kib: self.memory_kib.max(other.memory_kib),
+            descriptors: self.descriptors.max(other.descriptors),
+            tasks: self.tasks.max(other.tasks),
+        }
+    }
+}
+
 fn used(guard: &Guard, control: &str) -> Use {
     let folder = format!("/proc/{}", guard.pid());
     let status = std::fs::read_to_string(format!("{folder}/status")).unwrap();
@@ -273,7 +283,9 @@ fn st_15_pr_19_a_long_time_among_faults_ends_as_the_policies_demand() {
     // First act: faults and a bot, and only safety counts.
     let begun = Instant::now();
     let mut next_fault = Duration::ZERO;
-    let mut early = None;
+    // The most that was in use in the first half: connections come and go with the faults, and a leak grows past any peak.
+    let mut early = used(&guard, &control);
+    let mut next_look = Duration::ZERO;
     while begun.elapsed() < lasts {
         if next_fault <= begun.elapsed() {
             let fault = chance.fault();
@@ -287,8 +299,9 @@ fn st_15_pr_19_a_long_time_among_faults_ends_as_the_policies_demand() {
             "{:>8.1?} bot {status} {method} {path} {query}",
             begun.elapsed()
         ));
-        if early.is_none() && begun.elapsed() > lasts / 3 {
-            early = Some(used(&guard, &control));
+        if next_look <= begun.elapsed() && begun.elapsed() < lasts / 2 {
+            early = early.max(used(&guard, &control));
+            next_look = begun.elapsed() + Duration::from_secs(1);
         }
         std::thread::sleep(Duration::from_millis(100 + chance.below(400)));
     }
@@ -358,7 +371,6 @@ fn st_15_pr_19_a_long_time_among_faults_ends_as_the_policies_demand() {
     folder.wait_for("flat and verified");
     kept_its_word(&report);
 
-    let early = early.unwrap();
     let mut told = String::new();
     writeln!(
         told,
@@ -367,13 +379,17 @@ fn st_15_pr_19_a_long_time_among_faults_ends_as_the_policies_demand() {
     )
     .unwrap();
     writeln!(told, "  faults that struck: {}", report["faults"]).unwrap();
-    writeln!(told, "  after a third {early:?}\n  at the end    {late:?}").unwrap();
+    writeln!(
+        told,
+        "  most in the first half {early:?}\n  at the end             {late:?}"
+    )
+    .unwrap();
     println!("{told}");
-    // A tenth and the slack of the allocator; the first third is warm-up.
+    // A twentieth and the slack of the allocator.
     assert!(
-        late.memory_kib <= early.memory_kib + early.memory_kib / 10 + 4_096,
+        late.memory_kib <= early.memory_kib + early.memory_kib / 20 + 2_048,
         "{told}"
     );
-    assert!(late.descriptors <= early.descriptors + 8, "{told}");
-    assert!(late.tasks <= early.tasks + 8, "{told}");
+    assert!(late.descriptors <= early.descriptors + 4, "{told}");
+    assert!(late.tasks <= early.tasks + 4, "{told}");
 }

@@ -9,6 +9,22 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
+/// A flat market with a position, and nothing that happens by itself.
+pub const QUIET: &str = r#"
+name = "quiet"
+description = "A flat market."
+duration = "10m"
+[[symbol]]
+name = "BTCUSDT"
+path = [ { at = "0s", price = "60000" } ]
+[account]
+wallet = { USDT = "100000" }
+[[account.position]]
+symbol = "BTCUSDT"
+quantity = "0.5"
+entry_price = "60000"
+leverage = 20
+"#;
 /// Key and secret of the bot, which trades on the guarded account.
 const BOT: (&str, &str) = (
     "bot-key-of-the-embedded-exchange",

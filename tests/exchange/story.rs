@@ -59,7 +59,7 @@ fn a_slow_bleed_is_stopped_at_the_drawdown_limit() {
 }
 
 #[test]
-fn or_17_a_refilling_bot_is_closed_again_and_again_while_latched() {
+fn or_17_d3_a_refilling_bot_is_closed_again_and_again_while_latched() {
     let (report, folder) = guarded("refilling-bot", 41_000);
     assert_eq!(position(&report, "BTCUSDT"), 0.0, "{}", folder.log());
     assert_eq!(report["open_orders"], 0, "{}", folder.log());

@@ -1,25 +1,8 @@
 //! The private stream fails in every way that it can, and the guard sees again.
 
-use super::stage::{Armed, each, guard_orders, kept_its_word, position};
+use super::stage::{Armed, QUIET, each, guard_orders, kept_its_word, position};
 use serde_json::Value;
 use std::time::{Duration, Instant};
-
-/// A flat market with a position, and nothing that happens by itself.
-const QUIET: &str = r#"
-name = "quiet"
-description = "A flat market."
-duration = "10m"
-[[symbol]]
-name = "BTCUSDT"
-path = [ { at = "0s", price = "60000" } ]
-[account]
-wallet = { USDT = "100000" }
-[[account.position]]
-symbol = "BTCUSDT"
-quantity = "0.5"
-entry_price = "60000"
-leverage = 20
-"#;
 
 /// Cuts whatever is above three quarters of a bitcoin, so that a change of the position is answered at the venue.
 const LIMIT: &str = r#"

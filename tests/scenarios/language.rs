@@ -502,10 +502,12 @@ fn outcome(words: &[&str], at: Timestamp) -> Outcome {
         })
     };
     match words {
-        ["filled", executed] => Outcome::Accepted(Some(Report {
+        // `plain`: the venue answers that it took the order without its reduce-only flag.
+        ["filled", executed, rest @ ..] => Outcome::Accepted(Some(Report {
             executed: executed.parse().unwrap(),
             terminal: true,
             at,
+            reduce_only: Some(!rest.contains(&"plain")),
         })),
         ["accepted"] => Outcome::Accepted(None),
         ["done"] => Outcome::Done,
@@ -523,6 +525,7 @@ fn outcome(words: &[&str], at: Timestamp) -> Outcome {
             executed: executed.parse().unwrap(),
             terminal: false,
             at,
+            reduce_only: None,
         })),
         ["conflict"] => refused(RejectionKind::Conflict),
         ["band"] => refused(RejectionKind::Band),

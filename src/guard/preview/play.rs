@@ -77,6 +77,7 @@ pub(super) fn play(book: &Book, policies: &[Policy], demands: &[Demand]) -> Effe
     let (mut book, mut flights, mut planner) = (book.clone(), Flights::default(), Planner::new("preview"));
     let now = book.now();
     for round in 0.. {
+        // Each order has filled at once: its effect is there.
         flights.settle(&book);
         let asked = planner.round(&book, policies, demands, &mut flights);
         if asked.needs.rules {
@@ -98,6 +99,7 @@ pub(super) fn play(book: &Book, policies: &[Policy], demands: &[Demand]) -> Effe
                         executed: order.qty(),
                         terminal: true,
                         at: now,
+                        reduce_only: None,
                     }))
                 }
                 Intent::Cancel(id) => {

@@ -123,7 +123,7 @@ fn li_03_a_neighbour_uses_up_the_order_counts_of_the_account() {
 
 #[test]
 fn li_04_an_overloaded_venue_still_takes_what_only_reduces() {
-    let more = "[[event]]\nat = '1s'\nkind = 'overload'\n[[event]]\nat = '5s'\nkind = 'calm'\n";
+    let more = "[[fault]]\nfrom = '1s'\nuntil = '5s'\nwhat = 'overload'\n";
     let mut one_way = client_with(LONG, more);
     one_way.order("side=BUY&type=LIMIT&quantity=0.1&price=59000&timeInForce=GTC&newClientOrderId=r");
     one_way.wait(2_000);

@@ -103,7 +103,7 @@ fn what_has_no_equity_left_goes_to_the_insurance_fund_at_its_bankruptcy_price() 
 
 #[test]
 fn an_empty_book_leaves_the_position_to_the_insurance_fund() {
-    let more = "[[event]]\nat='1s'\nkind='empty_book'\nsymbol='BTCUSDT'\n";
+    let more = "[[fault]]\nfrom='1s'\nwhat='empty_book'\n";
     let mut client = falling("9000", "quantity='2'\nentry_price='60000'", "58000", more);
     client.wait(5_200);
     assert_eq!((held(&client), forced(&client).len()), (Decimal::ZERO, 1));

@@ -304,7 +304,7 @@ fn a_symbol_has_two_hundred_open_orders_and_no_more() {
 }
 
 #[test]
-fn or_14_a_resting_reduction_fills_what_is_there_and_ends() {
+fn or_14_e7_a_resting_reduction_fills_what_is_there_and_ends() {
     let mut client = client_of(&format!(
         "name='t'\ndescription=''\nduration='1m'\n[[symbol]]\nname='BTCUSDT'\npath=[{{at='0s',price='60000'}},{{at='10s',price='60000'}},{{at='11s',price='61100'}}]\n[account]\nwallet={{USDT='100000'}}\n{LONG}"
     ));

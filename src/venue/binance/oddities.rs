@@ -248,6 +248,9 @@ fn pa_10_a_body_that_is_no_answer_fails_a_read_and_proves_nothing_of_a_mutation(
             [Event::ReadFailed(Reading::OpenOrders(Store::Regular))],
             "{shown}"
         );
+        // A body that reads well is no answer either, when the status says so.
+        let got = events(&mut Session::new(), &rest(&Read::open_orders().line(), 500, "[]"));
+        assert_eq!(got, [Event::ReadFailed(Reading::OpenOrders(Store::Regular))]);
         for mutation in [reduce(), cancel(Store::Regular), cancel(Store::Conditional)] {
             for status in [200, 202, 204, 500, 502] {
                 let outcome = classify(&mutation, status, body);

@@ -150,6 +150,9 @@ fn report(body: &str, expected: Option<&str>) -> Option<Report> {
         executed: placed.executed_qty.read("executedQty").ok()?,
         terminal: parse::order_status(placed.status.as_str()).is_terminal(),
         at: Timestamp::from_ms(placed.update_time.read("updateTime").ok()?),
+        reduce_only: placed
+            .reduce_only
+            .and_then(|raw| raw.get().trim_matches('"').parse().ok()),
     })
 }
 

@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn links_pass_and_huge_texts_do_not() {
+    fn pa_12_links_pass_and_huge_texts_do_not() {
         let mut session = Session::new();
         let at = Timestamp::from_ms(1);
         for link in [Link::Up, Link::Down("closed".into())] {

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn st_urls_name_their_route() {
+    fn st_20_urls_name_their_route_and_every_event() {
         for base in ["wss://fstream.binance.com", "wss://fstream.binance.com/"] {
             assert_eq!(
                 private_url(base, "k1"),

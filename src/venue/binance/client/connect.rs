@@ -57,3 +57,35 @@ pub(super) fn scrub(text: String, key: &str) -> String {
     }
     text.replace(key, "REDACTED")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::model::Span;
+    use crate::venue::binance::client::testing::{Reply, Server, ok};
+
+    #[tokio::test]
+    async fn st_14_a_connect_that_stalls_ends_within_ten_seconds_wherever_it_stalls() {
+        // A listener that never answers: the name and TCP are fine, the upgrade never ends.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream_url = format!("ws://{}", silent.local_addr().unwrap());
+        let stalls = Server::start(|_| Reply::Hang).await;
+        let answers = Server::start(|_| ok(r#"{"listenKey":"k"}"#)).await;
+        let clock = Clock::start();
+        let began = clock.now();
+        let (key, upgrade) = tokio::join!(
+            async { (open(stalls.http(), stream_url.clone()).await, clock.now()) },
+            async { (open(answers.http(), stream_url.clone()).await, clock.now()) },
+        );
+        let mut total = Span::ZERO;
+        for (opened, ended) in [key, upgrade] {
+            let why = opened.err().unwrap().why;
+            let took = ended.since(began);
+            total = Span::from_ms(total.ms() + took.ms());
+            assert!(took <= Span::from_secs(6), "{why}: {took}");
+        }
+        // A stall in each phase, one after the other, is the worst that can happen.
+        assert!(total <= Span::from_secs(10), "{total}");
+    }
+}

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn st_24_the_first_try_is_at_once_and_flapping_slows_down() {
+    fn st_15_st_24_the_first_try_is_at_once_and_flapping_slows_down() {
         let mut pause = Pause::new();
         let mut now = Timestamp::from_ms(1_000_000);
         assert_eq!(pause.next(now), Span::ZERO);
@@ -75,6 +75,15 @@ mod tests {
             last = ms;
         }
         assert!(5_000 <= last, "{last}");
+    }
+
+    #[test]
+    fn st_24_no_two_guards_try_in_step() {
+        let pauses = || {
+            let (mut pause, now) = (Pause::new(), Timestamp::from_ms(1_000_000));
+            (0..8).map(|_| pause.next(now).ms()).collect::<Vec<i64>>()
+        };
+        assert_ne!(pauses(), pauses(), "without jitter they would be the same");
     }
 
     #[test]

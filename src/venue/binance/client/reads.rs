@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_read_is_repeated_with_growing_pauses_and_not_before_the_named_time() {
+    fn li_01_li_03_a_failed_read_is_repeated_with_growing_pauses_and_not_before_the_named_time() {
         let mut reads = settled();
         reads.ask(Kind::Holdings, at(1_000));
         let mut now = 1_000;

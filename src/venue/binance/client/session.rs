@@ -335,7 +335,8 @@ impl Session {
             return Ok(());
         };
         let why = scrub(why.to_owned(), &live.key);
-        tracing::warn!(why, "the private stream was lost");
+        // The core tells people of it.
+        tracing::info!(why, "the private stream was lost");
         // What was held back is older than the loss, and true.
         for received in live.held.into_iter().flat_map(|(held, _)| held).take(HELD_MAX) {
             self.tell(received).await?;
@@ -397,7 +398,7 @@ impl Session {
             pause = pause.max(REFUSED_PAUSE);
         }
         self.open_at = Some(now.after(pause));
-        tracing::warn!(why = not.why, "the private stream could not be opened");
+        tracing::info!(why = not.why, "the private stream could not be opened");
         if self.live.is_some() {
             return Ok(());
         }

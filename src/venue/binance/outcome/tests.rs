@@ -24,7 +24,7 @@ fn with_code(code: &str) -> String {
 }
 
 #[test]
-fn or_27_each_code_of_a_refusal_says_what_to_do_next() {
+fn or_01_or_03_or_08_or_11_or_19_or_21_or_22_or_27_or_28_li_04_e9_each_code_says_what_to_do_next() {
     let table: &[(&[i64], &str)] = &[
         (&[-2018, -2019, -2022, -2024, -2025, -4045, -4118], "conflict"),
         (&[-1106, -4060, -4061, -4062], "mode"),
@@ -68,7 +68,7 @@ fn or_27_each_code_of_a_refusal_says_what_to_do_next() {
 }
 
 #[test]
-fn or_20_an_order_that_cannot_be_cancelled_because_it_is_over_is_done() {
+fn or_19_or_20_an_order_that_cannot_be_cancelled_because_it_is_over_is_done() {
     for store in [crate::model::Store::Regular, crate::model::Store::Conditional] {
         for (code, expected) in [
             ("-2011", "done"),
@@ -83,7 +83,7 @@ fn or_20_an_order_that_cannot_be_cancelled_because_it_is_over_is_done() {
 }
 
 #[test]
-fn or_01_or_02_only_proof_is_a_refusal() {
+fn or_01_or_02_li_09_li_13_li_14_only_proof_is_a_refusal() {
     let unknown_error =
         r#"{"code":-1000,"msg":"Unknown error, please check your request or try again later."}"#;
     for (status, body, expected) in [
@@ -149,7 +149,7 @@ fn order(id: &str, status: &str, executed: &str) -> String {
 }
 
 #[test]
-fn an_order_is_accepted_by_an_answer_that_describes_it() {
+fn or_03_an_order_is_accepted_by_an_answer_that_describes_it() {
     for (body, expected) in [
         (order("bs-7f3a-001", "FILLED", "0.250"), "accepted 0.25 true"),
         (order("bs-7f3a-001", "NEW", "0"), "accepted 0 false"),
@@ -195,7 +195,7 @@ fn or_03_or_04_a_query_proves_presence_or_absence_or_nothing() {
 }
 
 #[test]
-fn deadlines_are_heeded_within_reason() {
+fn li_01_deadlines_are_heeded_within_reason() {
     let banned =
         |ms: i64| with_code("-1003").replace("words", &format!("IP banned until {ms}. Use websocket"));
     let ms = NOW.ms();
@@ -234,4 +234,26 @@ fn the_venues_words_are_kept_short_and_printable() {
     };
     assert_eq!(rejection.message.chars().count(), MESSAGE_CHARS_MAX);
     assert!(rejection.message.starts_with("ax"));
+}
+
+#[test]
+fn or_13_the_answer_to_an_order_tells_its_reduce_only_flag_and_is_taken_whatever_stands_there() {
+    let body = crate::venue::binance::fixtures::fixture("answer-order-result");
+    for (said, expected) in [
+        (r#""reduceOnly":true"#, Some(true)),
+        (r#""reduceOnly":false"#, Some(false)),
+        (r#""reduceOnly":"false""#, Some(false)),
+        (r#""reduceOnly":null"#, None),
+        (r#""reduceOnly":7"#, None),
+        (r#""other":true"#, None),
+    ] {
+        let text = body.replace(r#""reduceOnly":true"#, said);
+        assert!(text.contains(said), "{text}");
+        for outcome in [Some(classify(&reduce(), 200, &text)), queried(200, &text)] {
+            assert!(
+                matches!(&outcome, Some(Outcome::Accepted(Some(report))) if report.reduce_only == expected),
+                "{said}: {outcome:?}"
+            );
+        }
+    }
 }

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_absent_and_never_zero() {
+    fn a9_what_cannot_be_read_is_absent_and_never_zero() {
         assert_eq!(said("null", "{}"), Said::default());
         assert_eq!(said("{}", &fixture("rest-position-risk")).cross.len(), 0);
     }

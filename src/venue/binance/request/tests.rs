@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::model::Leg;
+use crate::venue::binance::sign::{ReadSigner, TradeSigner};
+use secrecy::SecretString;
 
 fn reduce(symbol: &str, side: PositionSide, held: &str, qty: &str, pricing: Pricing) -> Intent {
     let leg = Leg {
@@ -18,7 +20,7 @@ fn line(intent: &Intent) -> String {
 }
 
 #[test]
-fn or_12_one_way_sends_reduce_only_and_hedge_sends_the_leg_and_never_both() {
+fn or_12_e1_one_way_sends_reduce_only_and_hedge_sends_the_leg_and_never_both() {
     let market = Pricing::Market;
     for (side, held, expected) in [
         (
@@ -93,7 +95,7 @@ fn pa_08_symbols_of_any_script_are_percent_encoded() {
 }
 
 #[test]
-fn each_store_is_cancelled_by_its_own_endpoint() {
+fn e11_each_store_is_cancelled_by_its_own_endpoint() {
     let symbol = Symbol::new("BTCUSDT").unwrap();
     let order = |store, id| {
         Intent::Cancel(OrderId {
@@ -155,4 +157,69 @@ fn reads_say_what_they_cost_and_need() {
             (line, security, weight)
         );
     }
+}
+
+/// Every request that the guard can make, as it goes over the wire.
+fn all_requests() -> Vec<String> {
+    let secret = SecretString::from("2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9");
+    let (reader, trade) = (
+        ReadSigner::new(&secret).unwrap(),
+        TradeSigner::new(&secret).unwrap(),
+    );
+    let now = Timestamp::from_ms(1_760_000_007_980);
+    let id = ClientOrderId::new("bs-1").unwrap();
+    let odd = Symbol::new("测试USDT").unwrap();
+    let of_store = |store| {
+        Intent::Cancel(OrderId {
+            store,
+            symbol: odd.clone(),
+            id: 4_000_001_234_567_890,
+        })
+    };
+    let ioc = Pricing::Ioc("58910.10".parse().unwrap());
+    let reads = [
+        Read::time(),
+        Read::exchange_info(),
+        Read::account(),
+        Read::position_risk(),
+        Read::account_config(),
+        Read::symbol_config(),
+        Read::leverage_bracket(),
+        Read::open_orders(),
+        Read::open_algo_orders(),
+        Read::asset_index(),
+        Read::transfers(Timestamp::from_ms(5)),
+        Read::order(&odd, &id),
+        Read::restrictions(),
+    ];
+    let intents = [
+        reduce("BTCUSDT", PositionSide::Both, "2", "0.250", Pricing::Market),
+        reduce("BTCUSDT", PositionSide::Both, "-2", "0.250", ioc),
+        reduce("测试USDT", PositionSide::Long, "2", "1e-3", Pricing::Market),
+        reduce("BTCUSDT_260327", PositionSide::Short, "-2", "1", ioc),
+        of_store(Store::Regular),
+        of_store(Store::Conditional),
+        Intent::CancelAll(odd.clone()),
+        Intent::CancelAllConditional(odd.clone()),
+    ];
+    let reads = reads.iter().map(|read| reader.sign(read, now, 3_000));
+    let mutations = intents
+        .iter()
+        .map(|intent| trade.sign(&Mutation::from_intent(intent), now, 3_000));
+    let signed = reads.chain(mutations);
+    let mut lines: Vec<String> = signed
+        .map(|signed| format!("{} {}", signed.method(), signed.path_and_query()))
+        .collect();
+    lines.push(format!("{} {}", KeepKey::METHOD, KeepKey::PATH));
+    lines
+}
+
+#[test]
+fn or_30_every_request_is_byte_for_byte_the_stored_one() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/requests.txt");
+    let text = all_requests().join("\n") + "\n";
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(file, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(file).unwrap());
 }

@@ -137,6 +137,9 @@ pub struct Placed<'a> {
     pub executed_qty: Num<'a>,
     #[serde(borrow)]
     pub update_time: Num<'a>,
+    /// Kept as it is: whatever stands here, the order was taken.
+    #[serde(borrow)]
+    pub reduce_only: Option<&'a RawValue>,
 }
 
 /// An order of `GET /fapi/v1/openAlgoOrders`. Source: trade page, "Current All Algo Open Orders".

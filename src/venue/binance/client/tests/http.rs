@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{KEY, venue};
-use crate::model::Span;
+use crate::model::{Intent, Span, Symbol};
 use crate::venue::binance::client::names::Names;
 use crate::venue::binance::client::socket::Socket;
 use crate::venue::binance::client::testing::{API_KEY, API_SECRET, Reply, Server, ok, reader, short, soon};
 use crate::venue::binance::client::*;
-use crate::venue::binance::request::Read;
+use crate::venue::binance::request::{Mutation, Read};
+use crate::venue::binance::sign::{Signed, TradeSigner};
 
 #[tokio::test]
 async fn warm_connections_are_opened_once_and_orders_use_them() {
@@ -67,6 +68,7 @@ async fn li_11_a_redirect_is_an_answer_and_is_not_followed() {
 async fn li_01_after_429_nothing_is_asked_before_the_time_that_the_venue_named() {
     let server = Server::start(|_| Reply::Http(429, "retry-after: 2\r\n", "{}".to_owned())).await;
     let http = server.http();
+    let asked = http.clock().now();
     let answer = http
         .read(&Read::time(), &reader(), Importance::Routine)
         .await
@@ -75,7 +77,7 @@ async fn li_01_after_429_nothing_is_asked_before_the_time_that_the_venue_named()
     for importance in [Importance::Routine, Importance::Sight, Importance::Vital] {
         let none = http.read(&Read::time(), &reader(), importance).await.unwrap_err();
         assert!(
-            !none.bytes_may_have_been_written && none.not_before.is_some(),
+            !none.bytes_may_have_been_written && none.not_before > Some(asked.after(Span::from_secs(1))),
             "{none:?}"
         );
     }
@@ -105,13 +107,17 @@ async fn li_01_what_the_host_of_the_keys_rights_says_of_limits_stops_nothing_her
 async fn li_02_the_venues_own_count_of_weight_is_believed() {
     let server = Server::start(|_| Reply::Http(200, "x-mbx-used-weight-1m: 2300\r\n", "{}".to_owned())).await;
     let http = server.http();
-    http.read(&Read::time(), &reader(), Importance::Routine)
-        .await
-        .unwrap();
-    // The minute may turn between the two, which would make the second one fine: so only a refusal is judged.
-    if let Err(none) = http.read(&Read::time(), &reader(), Importance::Sight).await {
-        assert!(none.why.contains("weight budget"), "{none:?}");
+    let mut refusals = Vec::new();
+    // The minute may turn between the two, which would make the second one fine: but not twice.
+    for _ in 0..2 {
+        let told = http.read(&Read::time(), &reader(), Importance::Vital).await;
+        assert!(told.is_ok());
+        refusals.extend(http.read(&Read::time(), &reader(), Importance::Sight).await.err());
     }
+    assert!(
+        !refusals.is_empty() && refusals.iter().all(|none| none.why.contains("weight budget")),
+        "{refusals:?}"
+    );
     assert!(
         http.read(&Read::time(), &reader(), Importance::Vital)
             .await
@@ -134,6 +140,89 @@ async fn li_05_the_offset_of_a_skewed_clock_is_measured() {
         assert!((offset - skew).abs() < 200, "{offset}");
         assert!((http.timestamp().ms() - crate::clock::now().ms() - skew).abs() < 200);
     }
+}
+
+#[tokio::test]
+async fn li_05_the_quickest_of_the_samples_tells_the_offset() {
+    let asked = AtomicI64::new(0);
+    let server = Server::start(move |_| {
+        let body = format!(r#"{{"serverTime":{}}}"#, crate::clock::now().ms());
+        match asked.fetch_add(1, Ordering::SeqCst) {
+            1 => ok(&body),
+            // The way back takes 600 ms, the way there nothing: half of it is a wrong guess.
+            _ => Reply::Slow(600, body),
+        }
+    })
+    .await;
+    let offset = server.http().sync_clock(&reader()).await.unwrap();
+    assert!(offset.abs() < 200, "{offset}");
+}
+
+#[tokio::test]
+async fn li_05_half_of_a_slow_round_trip_is_the_most_that_a_clock_is_off() {
+    let server = Server::start(|_| {
+        Reply::Slow(
+            400,
+            format!(r#"{{"serverTime":{}}}"#, crate::clock::now().ms() + 400),
+        )
+    })
+    .await;
+    // Told at the end of a way of 400 ms: as late as it can be.
+    let offset = server.http().sync_clock(&reader()).await.unwrap();
+    assert!((150..=250).contains(&offset), "{offset}");
+}
+
+#[tokio::test]
+async fn li_13_after_a_403_reads_wait_half_a_minute_and_mutations_do_not() {
+    let server = Server::start(|_| Reply::Http(403, "", "<html>blocked</html>".to_owned())).await;
+    let http = server.http();
+    let asked = http.clock().now();
+    let first = http.read(&Read::account(), &reader(), Importance::Sight).await;
+    assert_eq!(first.unwrap().status, 403);
+    let none = http
+        .read(&Read::account(), &reader(), Importance::Sight)
+        .await
+        .unwrap_err();
+    assert!(
+        none.not_before >= Some(asked.after(Span::from_secs(30))),
+        "{none:?}"
+    );
+    assert_eq!((http.wait(true), http.wait(false)), (None, None));
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn pa_10_a_body_without_end_is_no_answer() {
+    let server = Server::start(|_| ok(&"x".repeat(17 * 1024 * 1024))).await;
+    let none = server
+        .http()
+        .read(&Read::account(), &reader(), Importance::Routine)
+        .await
+        .unwrap_err();
+    assert!(none.bytes_may_have_been_written, "{none:?}");
+}
+
+#[tokio::test]
+async fn pa_08_what_was_signed_is_what_is_sent_in_any_script() {
+    let server = Server::start(venue).await;
+    let (http, trade) = (server.http(), TradeSigner::new(&API_SECRET.into()).unwrap());
+    for name in ["测试USDT", "1000PEPEUSDT", "BTCUSDT_260327", &"X".repeat(150)] {
+        let intent = Intent::CancelAll(Symbol::new(name).unwrap());
+        let signed = trade.sign(&Mutation::from_intent(&intent), http.timestamp(), RECV_WINDOW_MS);
+        http.mutate(&signed).await.unwrap();
+        assert_eq!(server.asked().last().unwrap().target, signed.path_and_query());
+    }
+    // What a parser of addresses would encode anew is not sent at all.
+    let odd = Signed::new("DELETE", "/fapi/v1/allOpenOrders?symbol=测试USDT".into());
+    let none = http.mutate(&odd).await.unwrap_err();
+    assert!(!none.bytes_may_have_been_written, "{none:?}");
+}
+
+#[test]
+fn or_07_a_request_ends_after_three_seconds_and_a_connect_sooner() {
+    let config = HttpConfig::new("http://127.0.0.1:1");
+    assert!(config.request_timeout <= Span::from_secs(3));
+    assert!(config.connect_timeout < config.request_timeout);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod http;
 mod session;
+mod subscriptions;
 
 use super::testing::{Asked, Reply, ok};
 

@@ -61,7 +61,7 @@ fn mo_16_each_reason_is_profit_or_flow_or_neither() {
 }
 
 #[test]
-fn pa_02_one_bad_element_of_twenty_leaves_nineteen_and_a_doubt() {
+fn pa_02_f12_one_bad_element_of_twenty_leaves_nineteen_and_a_doubt() {
     let mut rows: Vec<String> = (0..19).map(|i| position(&format!("\"{i}.5\""), "")).collect();
     for bad in [
         position("\"\"", ""),
@@ -246,4 +246,39 @@ fn a_margin_call_is_heard_even_when_its_numbers_cannot_be_read() {
         (None, None)
     );
     assert_eq!(call.positions[0].margin, MarginType::Cross);
+}
+
+#[test]
+fn pa_03_a_reason_of_the_future_is_neither_profit_nor_a_transfer() {
+    for name in ["REBATE", "order", "FUNDING_FEE_2"] {
+        let text = account("", "").replace("ORDER", name);
+        assert_eq!(kinds(&private(&text)), ["account unclassified 0+0"], "{name}");
+    }
+}
+
+#[test]
+fn mo_11_a_position_of_the_stream_without_entry_price_is_still_a_position() {
+    for entry in ["\"0\"", "\"0.0\"", "0"] {
+        let text = account("", &position("\"2\"", "")).replace(r#""ep":"0""#, &format!(r#""ep":{entry}"#));
+        let frame = private(&text);
+        let [Event::Account(update)] = &frame.events[..] else {
+            panic!("{entry}: {frame:?}");
+        };
+        let [change] = &update.positions[..] else {
+            panic!("{entry}: {update:?}");
+        };
+        assert_eq!((change.amount.to_string().as_str(), change.entry), ("2", None));
+    }
+}
+
+#[test]
+fn pa_14_the_expiry_of_the_key_takes_the_stream_down_whatever_form_its_time_has() {
+    for time in ["1795003600000", "\"1795003600000\""] {
+        let text = format!(r#"{{"e":"listenKeyExpired","E":{time},"listenKey":"x"}}"#);
+        let frame = private(&text);
+        assert!(
+            matches!(&frame.events[..], [Event::Link(crate::event::Link::Down(_))]),
+            "{frame:?}"
+        );
+    }
 }
