@@ -268,6 +268,17 @@ pub struct Report {
     pub reduce_only: Option<bool>,
 }
 
+impl From<&Order> for Report {
+    fn from(order: &Order) -> Report {
+        Report {
+            executed: order.executed,
+            terminal: order.status.is_terminal(),
+            at: order.at,
+            reduce_only: Some(order.reduce_only),
+        }
+    }
+}
+
 /// A refusal with proof.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejection {

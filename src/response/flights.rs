@@ -184,7 +184,7 @@ impl Flights {
                     .extend(alarm(key, leg.as_ref(), rejection.kind, trouble));
                 let pause = match rejection.kind {
                     RejectionKind::Structural if trouble.same.1 >= SAME_MAX => PROBE_EVERY,
-                    RejectionKind::Retry(span) => span.max(pause(trouble.failures.saturating_sub(1))),
+                    RejectionKind::Retry(span) => span.max(pause(trouble.failures)),
                     RejectionKind::Powerless | RejectionKind::Stuck => SLOW,
                     _ => pause(trouble.failures),
                 };
@@ -214,12 +214,7 @@ impl Flights {
         let Some(client_id) = order.client_id.as_ref().filter(|id| id.is_ours()) else {
             return;
         };
-        let report = Report {
-            executed: order.executed,
-            terminal: order.status.is_terminal(),
-            at: order.at,
-            reduce_only: Some(order.reduce_only),
-        };
+        let report = Report::from(order);
         self.stops.echo(&order.leg(), order.side, report.reduce_only);
         self.progress(now, &IntentKey::Reduce(client_id.clone()), &report);
     }

@@ -416,3 +416,95 @@ impl Hands {
         let _ = tokio::task::spawn_blocking(move || drop(tape)).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Timing;
+    use crate::event::{Event, Holdings, Input};
+    use crate::guard::Start;
+    use crate::model::{ClientOrderId, Money, Pricing, ReduceOrder};
+    use crate::policy::PolicySet;
+    use secrecy::SecretString;
+    use tokio::sync::broadcast;
+
+    /// A guard that knows of this position.
+    fn holding(leg: &Leg, amount: &str, now: Timestamp) -> Guard {
+        let set = PolicySet {
+            name: "t".into(),
+            policies: Vec::new(),
+        };
+        let mut guard = Guard::new("main", set, Span::from_secs(15), Start::Fresh);
+        let position = Position {
+            amount: amount.parse().unwrap(),
+            entry: None,
+            margin: None,
+            isolated_wallet: Money::ZERO,
+            at: now,
+        };
+        let holdings = Holdings {
+            balances: Vec::new(),
+            positions: vec![(leg.clone(), position)],
+            marks: Vec::new(),
+            disputed: Vec::new(),
+            claims: None,
+        };
+        guard.step(now, &Input::Venue(Event::Holdings(holdings)));
+        guard
+    }
+
+    #[tokio::test]
+    async fn or_09_an_order_against_a_position_that_turned_is_not_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_ms(1_795_000_000_000);
+        let leg = Leg::both(Symbol::new("BTCUSDT").unwrap());
+        let account = Account {
+            label: "main".into(),
+            venue: "sim".into(),
+            rest_url: String::new(),
+            stream_url: String::new(),
+            sapi_url: None,
+            is_mainnet: false,
+            key: SecretString::from("key"),
+            secret: SecretString::from("secret"),
+            timing: Timing::default(),
+            policies: PolicySet {
+                name: "t".into(),
+                policies: Vec::new(),
+            },
+            digest: String::new(),
+            is_live: false,
+            is_new_key: false,
+            record: None,
+        };
+        let outlets = Outlets {
+            status: watch::Sender::new(Arc::default()),
+            events: broadcast::Sender::new(4),
+            story: None,
+        };
+        let (store, _) = Store::open(folder.path(), "main").unwrap();
+        let (outcomes_in, mut outcomes) = mpsc::channel(4);
+        let (wants, _wants) = mpsc::channel(4);
+        let executor = Executor::dry(outcomes_in.clone());
+        let mut hands = Hands::new(&account, executor, store, wants, outlets, outcomes_in, None, now);
+        // Decided against half a bitcoin long; by the time of sending it is still long, gone, or short.
+        for (held, is_sent) in [("0.5", true), ("0", false), ("-0.2", false)] {
+            let [long, step] = ["0.5", "0.001"].map(|text| text.parse().unwrap());
+            let id = ClientOrderId::new("bs-1").unwrap();
+            let order = ReduceOrder::against(id, leg.clone(), long, long, step, Pricing::Market).unwrap();
+            let decision = Decision {
+                intents: vec![Intent::Reduce(order)],
+                ..Decision::default()
+            };
+            hands.act(&holding(&leg, held, now), decision);
+            let (_, outcome) = outcomes.recv().await.unwrap();
+            match outcome {
+                Outcome::Suppressed => assert!(is_sent, "{held}"),
+                Outcome::Rejected(why) => {
+                    assert_eq!((is_sent, why.kind), (false, RejectionKind::Conflict), "{held}");
+                }
+                other => panic!("{held}: {other:?}"),
+            }
+        }
+    }
+}

@@ -270,6 +270,9 @@ mod tests {
             assert!(reads.start(at(now)).contains(&Kind::Holdings), "{now}");
             reads.ended(Kind::Holdings, false, None, at(now));
             assert_eq!(reads.0[&Kind::Holdings].ready_at(), Some(at(now + expected)));
+            // Being asked meanwhile makes it no sooner: waits are kept, not spun.
+            reads.ask(Kind::Holdings, at(now));
+            assert_eq!(reads.0[&Kind::Holdings].ready_at(), Some(at(now + expected)));
             now += expected;
         }
         reads.start(at(now));
