@@ -54,13 +54,11 @@ impl Guard {
                     format!("the venue sent what this version does not know: {kind}"),
                 );
             }
-            Event::ReadFailed(what) => {
-                if self.failing.insert(*what) {
-                    decision.note(
-                        Severity::Warning,
-                        format!("{what} could not be read; trying again"),
-                    );
-                }
+            Event::ReadFailed(what) if self.failing.insert(*what) => {
+                decision.note(
+                    Severity::Warning,
+                    format!("{what} could not be read; trying again"),
+                );
             }
             Event::KeyRefused => self.is_refused = true,
             Event::Holdings(read) => {
