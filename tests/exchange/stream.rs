@@ -148,6 +148,25 @@ fn st_06_a_connect_that_is_accepted_and_stays_mute_proves_nothing() {
 }
 
 #[test]
+fn st_06_a_connect_without_a_proof_of_life_counts_as_failed() {
+    let stage = Armed::new(QUIET, LIMIT);
+    stage.exchange.fault(r#"{"what":{"drop":{"event":"*"}}}"#);
+    stage.exchange.fault(
+        r#"{"what":{"answer":{"route":"GET /fapi/v3/*","status":503,"body":"Service Unavailable."}}}"#,
+    );
+    let before = stage.requests("POST /fapi/v1/listenKey");
+    stage.exchange.fault(r#"{"what":{"close":{"code":1001}}}"#);
+    std::thread::sleep(Duration::from_secs(20));
+    let tries = stage.requests("POST /fapi/v1/listenKey") - before;
+    assert!(
+        (3..=8).contains(&tries),
+        "{tries} connects in 20 s, one in five seconds"
+    );
+    stage.exchange.heal();
+    stage.must_hear();
+}
+
+#[test]
 fn st_08_a_competing_client_takes_the_stream_and_the_digest_finds_it() {
     let stage = Armed::new(QUIET, LIMIT);
     // The stream goes to whoever connected last, and that is somebody else.

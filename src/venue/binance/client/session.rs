@@ -47,6 +47,10 @@ const KEEP_AGAIN: Span = Span::from_secs(5);
 /// Pause after the venue refused our key at connect (ST-25), or its firewall us (LI-13).
 const REFUSED_PAUSE: Span = Span::from_secs(60);
 
+/// A fresh connection that has shown no proof of life within this time counts as failed: another one is opened beside it
+/// (ST-06). The venue accepts connections that never tell anything.
+const PROVE_WITHIN: Span = Span::from_secs(5);
+
 /// Transfers are read again from this long before a gap, because the venue lists them late.
 const TRANSFERS_SLACK: Span = Span::from_secs(120);
 
@@ -143,9 +147,22 @@ struct Live {
     socket: Box<Socket>,
     key: String,
     switch_at: Timestamp,
+    /// When it gets too old, once it is proven; until then `switch_at` is near.
+    old_at: Timestamp,
+    is_proven: bool,
     keep_at: Timestamp,
     /// Frames held back, and until when at the latest; `None` when they flow.
     held: Option<(Vec<Received>, Timestamp)>,
+}
+
+impl Live {
+    /// It told something, or a reading after its connect worked: it is used until it gets old.
+    fn prove(&mut self) {
+        if !self.is_proven {
+            self.is_proven = true;
+            self.switch_at = self.old_at;
+        }
+    }
 }
 
 enum Step {
@@ -296,6 +313,7 @@ impl Session {
     async fn frame(&mut self, text: String, now: Timestamp) -> Result<(), Deaf> {
         let expired = stream::is_key_expired(&text);
         let Some(live) = &mut self.live else { return Ok(()) };
+        live.prove();
         let text = scrub(text, &live.key);
         if let Some((held, _)) = &mut live.held {
             let via = Via::Private(text);
@@ -359,9 +377,11 @@ impl Session {
         self.open_at = None;
         self.keeping = None;
         self.pause.up(now);
-        let planned = self.live.is_some();
+        // One that never showed life is replaced as if there had been none, but not dropped before the new one is there.
+        let planned = self.live.as_ref().is_some_and(|live| live.is_proven);
         if let Some(old) = self.live.take() {
-            tracing::info!("the private stream was switched as planned");
+            let is_proven = old.is_proven;
+            tracing::info!(is_proven, "the private stream was switched");
             for received in old.held.into_iter().flat_map(|(held, _)| held) {
                 self.tell(received).await?;
             }
@@ -370,7 +390,9 @@ impl Session {
         self.live = Some(Live {
             socket,
             key,
-            switch_at: now.after(self.config.switch_after),
+            switch_at: now.after(PROVE_WITHIN.min(self.config.switch_after)),
+            old_at: now.after(self.config.switch_after),
+            is_proven: false,
             keep_at: now.after(self.config.keepalive),
             held: (!planned).then(|| (Vec::new(), now.after(self.config.hold_max))),
         });
@@ -453,6 +475,9 @@ impl Session {
             self.tell(one).await?;
         }
         if kind == Kind::Holdings && well {
+            if let Some(live) = &mut self.live {
+                live.prove();
+            }
             self.release().await
         } else {
             Ok(())
