@@ -300,6 +300,56 @@ async fn the_keys_permissions_are_asked_of_the_account_host() {
     assert_eq!(got.excessive(), ["enableWithdrawals"]);
 }
 
+/// A server that speaks TLS with a certificate that nobody vouches for, and remembers what it was told inside.
+async fn impostor() -> (std::net::SocketAddr, Arc<Mutex<Vec<u8>>>) {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tls/nobodys");
+    let certificate = CertificateDer::from_pem_file(format!("{folder}.cert.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(format!("{folder}.key.pem")).unwrap();
+    let config =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let log = heard.clone();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            // A client that looks at the certificate says nothing after it.
+            let Ok(mut inside) = acceptor.accept(tcp).await else {
+                continue;
+            };
+            let mut request = [0; 4_096];
+            let n = inside.read(&mut request).await.unwrap_or(0);
+            log.lock().unwrap().extend_from_slice(&request[..n]);
+            let _ = inside
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n{\"serverTime\":1}")
+                .await;
+        }
+    });
+    (address, heard)
+}
+
+#[tokio::test]
+async fn li_10_a_certificate_that_nobody_vouches_for_is_refused_and_told_nothing() {
+    let (address, heard) = impostor().await;
+    let config = HttpConfig::new(&format!("https://localhost:{}", address.port()));
+    let clock = crate::clock::Clock::start();
+    let http = Http::new(config, &secrecy::SecretString::from(API_KEY), clock).unwrap();
+    let read = http.read(&Read::time(), &reader(), Importance::Vital).await;
+    assert!(!read.unwrap_err().bytes_may_have_been_written);
+    let url = format!("wss://localhost:{}/private/ws", address.port());
+    let opened = Socket::open(&Names::default(), &url, Duration::from_secs(3)).await;
+    assert!(opened.is_err_and(|why| !why.contains("no connection within")));
+    assert_eq!(*heard.lock().unwrap(), b"", "not a byte inside the connection");
+}
+
 #[tokio::test]
 async fn li_10_a_host_that_cannot_prove_itself_is_refused_by_http_and_by_sockets() {
     // It answers a TLS greeting in plain text.
