@@ -394,7 +394,10 @@ impl Hands {
             let all = Arc::make_mut(all);
             match all.accounts.iter_mut().find(|known| known.label == status.label) {
                 Some(known) => *known = status,
-                None => all.accounts.push(status),
+                None => {
+                    all.accounts.push(status);
+                    all.accounts.sort_by(|a, b| a.label.cmp(&b.label));
+                }
             }
         });
     }

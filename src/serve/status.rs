@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// All accounts of the process.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// In the order of the configuration.
+    /// By label.
     pub accounts: Vec<AccountStatus>,
 }
 

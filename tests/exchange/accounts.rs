@@ -34,13 +34,28 @@ fn mo_17_two_accounts_with_the_same_contract_on_opposite_sides_never_mix() {
         .replace(&long.rest_url, &short.rest_url)
         .replace(&long.stream_url, &short.stream_url);
     folder.write("backstop.toml", &format!("{text}\n[account.other]{second}"));
+    let port = super::doors::free_port();
+    folder.replace("listen = \"\"", &format!("listen = \"127.0.0.1:{port}\""));
     let _guard = folder.guard(&["--live"]);
     for exchange in [&long, &short] {
         exchange.wait("read", |report| {
             report["requests"]["GET /fapi/v3/account"].as_u64() >= Some(3)
         });
     }
-    // One account's kill leaves the other alone: a restart of its guard finds it latched, and only it.
+    // Each is shown with what is its own.
+    let shown = folder.verb("status").arg("--json").output().unwrap().stdout;
+    let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+    let held: Vec<(&str, &str)> = shown["accounts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|account| {
+            let amount = account["positions"][0]["amount"].as_str().unwrap();
+            (account["label"].as_str().unwrap(), amount)
+        })
+        .collect();
+    assert_eq!(held, [("main", "0.5"), ("other", "-0.3")]);
+    // And each is closed by orders of its own.
     std::fs::write(folder.state().join("KILL"), "").unwrap();
     let mut ids = BTreeSet::new();
     for (exchange, side, held) in [(&long, "SELL", 0.5), (&short, "BUY", 0.3)] {
