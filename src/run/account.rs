@@ -305,13 +305,14 @@ async fn until(clock: &Clock, wake: Option<Timestamp>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::event::KillAction;
     use crate::guard::Saved;
     use crate::response::Kill;
 
-    fn account(is_live: bool) -> Account {
+    /// An account that is nowhere.
+    pub(in crate::run) fn account(is_live: bool) -> Account {
         Account {
             label: "main".into(),
             venue: "sim".into(),

@@ -422,13 +422,12 @@ impl Hands {
 
 #[cfg(test)]
 mod tests {
+    use super::super::account::tests::account;
     use super::*;
-    use crate::config::Timing;
     use crate::event::{Event, Holdings, Input};
     use crate::guard::Start;
     use crate::model::{ClientOrderId, Money, Pricing, ReduceOrder};
     use crate::policy::PolicySet;
-    use secrecy::SecretString;
     use tokio::sync::broadcast;
 
     /// A guard that knows of this position.
@@ -461,25 +460,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let now = Timestamp::from_ms(1_795_000_000_000);
         let leg = Leg::both(Symbol::new("BTCUSDT").unwrap());
-        let account = Account {
-            label: "main".into(),
-            venue: "sim".into(),
-            rest_url: String::new(),
-            stream_url: String::new(),
-            sapi_url: None,
-            is_mainnet: false,
-            key: SecretString::from("key"),
-            secret: SecretString::from("secret"),
-            timing: Timing::default(),
-            policies: PolicySet {
-                name: "t".into(),
-                policies: Vec::new(),
-            },
-            digest: String::new(),
-            is_live: false,
-            is_new_key: false,
-            record: None,
-        };
+        let account = account(false);
         let outlets = Outlets {
             status: watch::Sender::new(Arc::default()),
             events: broadcast::Sender::new(4),
