@@ -79,11 +79,12 @@ struct Mark {
     received: Timestamp,
 }
 
-/// A position and when the stream last spoke of it, by our clock.
+/// A position; when the stream last spoke of it, and when a reading of it was last believed, by our clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Held {
     position: Position,
     touched: Timestamp,
+    read: Option<Timestamp>,
 }
 
 /// A balance and when the stream last spoke of it, by our clock.
@@ -246,6 +247,7 @@ impl Book {
             if known.is_some_and(|held| held.position.at > at) {
                 continue;
             }
+            let read = known.and_then(|held| held.read);
             let position = Position {
                 amount: change.amount,
                 entry: change.entry,
@@ -258,6 +260,7 @@ impl Book {
                 Held {
                     position,
                     touched: self.now,
+                    read,
                 },
             );
         }
@@ -344,6 +347,12 @@ impl Book {
     /// When the holdings were last read over REST, by our clock.
     pub fn holdings_read(&self) -> Option<Timestamp> {
         self.holdings_read
+    }
+
+    /// When a reading of this leg was last believed, by our clock. A reading that was refused as older than what is known
+    /// says nothing of the leg. Of a leg that was never seen every reading of all holdings tells.
+    pub fn leg_read(&self, leg: &Leg) -> Option<Timestamp> {
+        self.held.get(leg).map_or(self.holdings_read, |held| held.read)
     }
 
     /// When the account's modes were last read, by our clock.

@@ -56,11 +56,14 @@ impl Book {
             present.insert(leg, position);
         }
         for (leg, held) in &mut self.held {
-            if present.contains_key(leg) || held.position.amount.is_zero() {
+            if present.contains_key(leg) {
                 continue;
             }
-            if self.now.since(held.touched) > READ_LAG {
+            if held.position.amount.is_zero() {
+                held.read = Some(self.now);
+            } else if self.now.since(held.touched) > READ_LAG {
                 agrees = false;
+                held.read = Some(self.now);
                 held.position.amount = Qty::ZERO;
                 held.position.entry = None;
                 held.position.isolated_wallet = Money::ZERO;
@@ -86,7 +89,15 @@ impl Book {
                 margin,
                 ..position.clone()
             };
-            self.held.insert(leg.clone(), Held { position, touched });
+            let read = Some(self.now);
+            self.held.insert(
+                leg.clone(),
+                Held {
+                    position,
+                    touched,
+                    read,
+                },
+            );
         }
         for mark in &read.marks {
             // Dated by our clock, not the venue's: it must not outrank what the stream says next.

@@ -2,13 +2,23 @@
 
 use super::flights::Flight;
 use crate::book::Book;
-use crate::model::{Intent, IntentKey, Leg, Store, Symbol};
+use crate::model::{Intent, IntentKey, Leg, Span, Store, Symbol, Timestamp};
 
-/// Whether what is known of a leg is older than what its order filled, by the venue's own times: such a reading lags, and
-/// by it the same would be cut again (MO-23).
-pub(super) fn is_older(book: &Book, flight: &Flight) -> bool {
-    let held = reduced_leg(&flight.intent).and_then(|leg| book.position(leg));
-    held.is_some_and(|held| held.at.ms() > 0 && held.at < flight.reported)
+/// Readings lag by this at most (FAILURES.md MO-23).
+const LAG_MAX: Span = Span::from_secs(5);
+
+/// Whether a reading after `landed` shows a leg with what its order filled, whatever the amount is.
+///
+/// One that was refused as older says nothing. One that lags shows the position as the order found it, or as it was before
+/// the fill, by the venue's own times: by it the same would be cut again (MO-23), so only one that can no longer lag
+/// counts. When the venue's clock stepped back the times of the fill do not tell, and the unchanged one does.
+pub(super) fn is_read(book: &Book, flight: &Flight, leg: &Leg, landed: Timestamp) -> bool {
+    let is_late = book.position(leg).is_some_and(|held| {
+        let is_as_found = Some(held.at) == flight.found && flight.executed.is_positive();
+        held.at.ms() > 0 && (held.at < flight.reported || is_as_found)
+    });
+    let after = if is_late { landed.after(LAG_MAX) } else { landed };
+    book.leg_read(leg).is_some_and(|read| read > after)
 }
 
 /// Whether something is open that a cancel is for.

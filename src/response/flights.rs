@@ -4,7 +4,7 @@
 //! reduction holds its leg until the position has moved by it or holdings were read after it, so that a book that lags
 //! never asks twice.
 
-use super::effect::{has_any, is_gone, is_ignored, is_older, reduced_leg};
+use super::effect::{has_any, is_gone, is_ignored, is_read, reduced_leg};
 use super::{Needs, Stops};
 use crate::book::Book;
 use crate::event::{Outcome, RejectionKind, Report};
@@ -13,8 +13,6 @@ use std::collections::BTreeMap;
 
 /// After a landing, how long the stream may take to show the effect before it is read instead.
 const SETTLE: Span = Span::from_ms(300);
-/// Readings lag by this at most (FAILURES.md MO-23); one that still does is no longer waited for.
-const LAG_MAX: Span = Span::from_secs(5);
 /// After this a landed flight no longer holds its leg, nor a refusal: reads keep failing, and what is known must do.
 const LANDED_MAX: Span = Span::from_secs(10);
 /// The executor answers within its own deadline of 3 s; after this an answer was lost and the venue is asked.
@@ -45,6 +43,8 @@ pub struct Flight {
     pub phase: Phase,
     /// For a reduction: what the leg held when it was decided.
     pub before: Qty,
+    /// For a reduction: the venue's time of the position as it was then; `None` when nothing was known of it.
+    pub found: Option<Timestamp>,
     /// Filled so far, as far as known.
     pub executed: Qty,
     /// The venue's time of the newest report on it; zero before the first.
@@ -98,14 +98,16 @@ pub struct Flights {
 }
 
 impl Flights {
-    /// Something was decided and goes out.
-    pub fn launch(&mut self, now: Timestamp, intent: Intent, before: Qty) {
-        self.last_action = now;
+    /// Something was decided on the ground of this book and goes out.
+    pub fn launch(&mut self, book: &Book, intent: Intent) {
+        self.last_action = book.now();
+        let held = reduced_leg(&intent).and_then(|leg| book.position(leg));
         let flight = Flight {
             intent: intent.clone(),
-            sent: now,
+            sent: book.now(),
             phase: Phase::Sent,
-            before,
+            before: held.map_or(Qty::ZERO, |held| held.amount),
+            found: held.map(|held| held.at),
             executed: Qty::ZERO,
             reported: Timestamp::default(),
         };
@@ -119,6 +121,7 @@ impl Flights {
             sent: now,
             phase: Phase::Doubtful,
             before,
+            found: None,
             executed: Qty::ZERO,
             reported: Timestamp::default(),
         };
@@ -274,8 +277,7 @@ impl Flights {
             let over = match (flight.phase, reduced_leg(&flight.intent)) {
                 (Phase::Landed(at), Some(leg)) => {
                     let moved = flight.before.abs() - book.amount(leg).abs() >= flight.executed;
-                    let read = book.holdings_read().is_some_and(|read| read > at)
-                        && !(is_older(book, flight) && now.since(at) < LAG_MAX);
+                    let read = is_read(book, flight, leg, at);
                     let waited = now.since(at) >= SETTLE;
                     // Later on the digests look anyway.
                     needs.holdings |= !moved && !read && waited && now.since(at) < LANDED_MAX;

@@ -119,11 +119,7 @@ impl Planner {
                 .cloned(),
         );
         for planned in &round.planned {
-            let before = match &planned.intent {
-                Intent::Reduce(order) => book.amount(order.leg()),
-                _ => Qty::ZERO,
-            };
-            flights.launch(book.now(), planned.intent.clone(), before);
+            flights.launch(book, planned.intent.clone());
         }
         for leg in solved {
             flights.conflict_solved(&leg);

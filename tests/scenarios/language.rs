@@ -184,6 +184,8 @@ impl Stage {
             }
             ["hold", leg, amount, entry] => {
                 let leg = leg_of(leg);
+                let at = self.venue_now();
+                self.shapes.changed_at.insert(leg.clone(), at);
                 self.positions.insert(
                     leg.clone(),
                     (amount.parse().unwrap(), Some(entry.parse().unwrap())),
@@ -360,7 +362,7 @@ impl Stage {
                     .map(|index| self.last[index].clone());
                 chosen
                     .into_iter()
-                    .map(|key| Input::Outcome(key, outcome(rest, self.now)))
+                    .map(|key| Input::Outcome(key, outcome(rest, self.venue_now())))
                     .collect()
             }
             ["outcome", number, rest @ ..] => {
@@ -368,13 +370,20 @@ impl Stage {
                     said.push(format!("there is no request {number}"));
                     return vec![];
                 };
-                vec![Input::Outcome(key, outcome(rest, self.now))]
+                vec![Input::Outcome(key, outcome(rest, self.venue_now()))]
             }
             _ => self.shape(words, said),
         }
     }
 
+    /// The venue's clock.
+    fn venue_now(&self) -> Timestamp {
+        Timestamp::from_ms(self.now.ms() + self.shapes.dated_ms)
+    }
+
     fn moved(&mut self, leg: &Leg, amount: Qty) -> AccountUpdate {
+        let at = self.venue_now();
+        self.shapes.changed_at.insert(leg.clone(), at);
         let (before, entry) = self.positions.get(leg).copied().unwrap_or((Qty::ZERO, None));
         let mark = self.marks.get(&leg.symbol).copied().unwrap();
         let closes = amount.abs() < before.abs();
@@ -398,7 +407,7 @@ impl Stage {
                 margin: Some(self.margin_of(leg)),
                 isolated_wallet: self.shapes.isolated.get(leg).copied().unwrap_or(Money::ZERO),
             }],
-            at: Timestamp::from_ms(self.now.ms() + self.shapes.dated_ms),
+            at,
         }
     }
 
@@ -462,7 +471,13 @@ impl Stage {
                     (None, MarginType::Isolated) => self.wallet,
                     (None, MarginType::Cross) => Money::ZERO,
                 },
-                at: Timestamp::default(),
+                at: self
+                    .shapes
+                    .changed_at
+                    .get(leg)
+                    .copied()
+                    .filter(|_| self.shapes.is_timed)
+                    .unwrap_or_default(),
             };
             (leg.clone(), position)
         });

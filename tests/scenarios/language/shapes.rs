@@ -4,7 +4,7 @@ use super::{Stage, leg_of, rules};
 use backstop::event::{Claim, Claims, Event, Input, LegClaim, Reading, Settings};
 use backstop::model::{
     Asset, AssetIndex, ClientOrderId, Instrument, IntentKey, Leg, MarginType, Money, Order, OrderId,
-    OrderKind, OrderStatus, PositionMode, PositionSide, Price, Qty, Store, Symbol, Tier, TradingStatus,
+    OrderKind, OrderStatus, PositionMode, PositionSide, Price, Qty, Store, Symbol, Tier, TradingStatus, Timestamp,
 };
 use std::collections::BTreeMap;
 
@@ -19,8 +19,11 @@ pub struct Shapes {
     pub disputed: Vec<Leg>,
     /// The last order of the guard that was shown.
     own: Option<Order>,
-    /// How far the times of account events are off.
+    /// How far the venue's clock is from ours.
     pub dated_ms: i64,
+    /// Whether readings say when each position changed last, and when that was.
+    pub is_timed: bool,
+    pub changed_at: BTreeMap<Leg, Timestamp>,
     /// The venue's own count: by asset, by leg, and of everything.
     asset_claims: BTreeMap<Asset, Claim>,
     leg_claims: BTreeMap<Leg, Claim>,
@@ -136,6 +139,11 @@ impl Stage {
             }
             ["disputed"] => {
                 self.shapes.disputed.clear();
+                vec![]
+            }
+            // From here on readings say when each position changed last.
+            ["timed"] => {
+                self.shapes.is_timed = true;
                 vec![]
             }
             ["dated", rest @ ..] => {
