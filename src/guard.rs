@@ -169,11 +169,17 @@ impl Guard {
         self.planner.retain(&demands);
         decision.needs.add(round.needs);
         for planned in round.planned {
-            let Some(demand) = demands.get(planned.demand) else {
-                continue;
-            };
             decision.intents.push(planned.intent.clone());
-            self.attach(demand, planned.intent, decision);
+            match planned.demand.and_then(|index| demands.get(index)) {
+                Some(demand) => self.attach(demand, planned.intent, decision),
+                None => decision.records.push(Record {
+                    policy: "withdraw".into(),
+                    scope: planned.intent.symbol().to_string(),
+                    orders: vec![planned.intent],
+                    why: "nothing asks for this order of the guard any more".into(),
+                    ..Record::empty("cancel")
+                }),
+            }
         }
         for index in round.fulfilled {
             if let Some(demand) = demands.get(index) {

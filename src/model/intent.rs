@@ -55,6 +55,8 @@ pub enum Pricing {
     Market,
     /// At this price or better, at once, the rest expires.
     Ioc(Price),
+    /// At this price or better, waiting for somebody for a while: the last resort where nobody is inside the price band.
+    Resting(Price),
 }
 
 impl ReduceOrder {

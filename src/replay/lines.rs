@@ -51,6 +51,9 @@ pub struct OrderLine {
     /// The limit of an immediate-or-cancel order.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub price: Option<String>,
+    /// `GTC` for an order that waits for a taker.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub time_in_force: Option<String>,
     /// Always true for reductions: that is what they are, whatever the venue's form needs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reduce_only: Option<bool>,
@@ -106,6 +109,7 @@ fn order_line(intent: &Intent) -> OrderLine {
         position_side: None,
         quantity: None,
         price: None,
+        time_in_force: None,
         reduce_only: None,
         client_order_id: None,
         order_id: None,
@@ -118,8 +122,13 @@ fn order_line(intent: &Intent) -> OrderLine {
             line.quantity = Some(order.qty().to_string());
             line.reduce_only = Some(true);
             line.client_order_id = Some(order.id().to_string());
-            if let Pricing::Ioc(price) = order.pricing() {
-                line.price = Some(price.to_string());
+            match order.pricing() {
+                Pricing::Market => {}
+                Pricing::Ioc(price) => line.price = Some(price.to_string()),
+                Pricing::Resting(price) => {
+                    line.price = Some(price.to_string());
+                    line.time_in_force = Some("GTC".into());
+                }
             }
         }
         Intent::Cancel(id) => {

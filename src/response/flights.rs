@@ -27,9 +27,12 @@ const PAUSE_MAX: Span = Span::from_secs(20);
 const SLOW: Span = Span::from_secs(30);
 /// The same refusal of the request's form so many times in a row opens a circuit: it will not get better by itself.
 const SAME_MAX: u32 = 3;
+/// After so many refusals in a row for want of a counterparty every second order waits for a taker: the market, a smaller
+/// order at the market and one at the band's edge found nobody (FAILURES.md OR-22).
+const WAITS_AFTER: u32 = 3;
 /// Between probes while a circuit is open (FAILURES.md OR-26).
 const PROBE_EVERY: Span = Span::from_secs(60);
-/// Orders of the guard take at once or expire; one that rests for longer than this is cancelled (OR-32).
+/// Orders of the guard take at once or expire, or wait for a taker; none rests for longer than this (OR-32).
 const REST_MAX: Span = Span::from_secs(5);
 
 /// A request in the air.
@@ -83,6 +86,25 @@ pub struct Trouble {
     pub same: (i64, u32),
     /// The last refusal, for people.
     pub last: String,
+}
+
+impl Trouble {
+    /// Whether the next order is to wait for a taker.
+    pub fn waits(&self) -> bool {
+        self.band >= WAITS_AFTER && !self.band.is_multiple_of(2)
+    }
+
+    /// Nobody inside the band took the order of `sent`. Gives what people must be told, once.
+    fn deserted(&mut self, now: Timestamp, sent: Timestamp, leg: Option<&Leg>) -> Option<String> {
+        self.band = self.band.saturating_add(1);
+        // One that waited has waited already, and while one waits nothing is lost by its going out at once.
+        let pause = if self.waits() { PAUSE } else { pause(self.failures) };
+        self.not_before = sent.after(pause).max(now);
+        let leg = leg.filter(|_| self.band == WAITS_AFTER)?;
+        Some(format!(
+            "nobody takes {leg} inside the price band, neither at the market nor at the band's edge: from now on an order also waits at the mark price, for {REST_MAX} at a time, until somebody does"
+        ))
+    }
 }
 
 /// All flights of an account.
@@ -195,7 +217,7 @@ impl Flights {
                 trouble.refused = Some((now, rejection.kind));
                 match rejection.kind {
                     RejectionKind::Conflict => trouble.conflict = true,
-                    RejectionKind::Band => trouble.band = trouble.band.saturating_add(1),
+                    RejectionKind::Band => self.alarms.extend(trouble.deserted(now, now, leg.as_ref())),
                     _ => {}
                 }
                 Needs {
@@ -242,12 +264,12 @@ impl Flights {
                 self.legs.remove(&leg);
             } else {
                 // Over without a fill: nobody was there inside the band.
+                let sent = flight.sent;
                 self.open.remove(key);
-                let trouble = self.legs.entry(leg).or_default();
+                let trouble = self.legs.entry(leg.clone()).or_default();
                 trouble.failures = trouble.failures.saturating_add(1);
-                trouble.band = trouble.band.saturating_add(1);
                 trouble.last = "ended without a fill".into();
-                trouble.not_before = now.after(pause(trouble.failures));
+                self.alarms.extend(trouble.deserted(now, sent, Some(&leg)));
             }
         }
         Needs::default()
@@ -410,13 +432,14 @@ impl Flights {
         self.cancels.get(key).is_some_and(|trouble| trouble.ignored)
     }
 
-    /// Whether an order of ours rests for longer than it may.
-    pub fn is_overdue(&self, now: Timestamp, order: &Order) -> bool {
+    /// Whether an order of ours rests for longer than it may, or something was demanded after it went out.
+    pub fn is_overdue(&self, now: Timestamp, order: &Order, demanded: Option<Timestamp>) -> bool {
         let flight = order
             .client_id
             .clone()
             .and_then(|id| self.open.get(&IntentKey::Reduce(id)));
-        now.since(flight.map_or(order.at, |flight| flight.sent)) >= REST_MAX
+        let sent = flight.map_or(order.at, |flight| flight.sent);
+        now.since(sent) >= REST_MAX || demanded > Some(sent)
     }
 
     /// What people must be told, once.

@@ -5,7 +5,7 @@
 
 use super::cut::{COST, Piece, least_cut};
 use super::demand::Demand;
-use super::flights::Flights;
+use super::flights::{Flights, Trouble};
 use super::sweep::cancels;
 use super::verify::verify;
 use super::{Driver, Needs};
@@ -24,8 +24,8 @@ const COUNTERS_MAX: usize = 4_096;
 /// One thing to do, and the demand that it serves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planned {
-    /// Index of the demand.
-    pub demand: usize,
+    /// Index of the demand; `None` when an order of ours is withdrawn that nothing asks for any more.
+    pub demand: Option<usize>,
     /// What.
     pub intent: Intent,
 }
@@ -95,7 +95,6 @@ impl Planner {
         let mut round = Round::default();
         if demands.is_empty() {
             flights.stand_down();
-            return round;
         }
         let sight = Sight {
             book,
@@ -164,14 +163,7 @@ impl Planner {
             round.needs.rules = true;
             return;
         };
-        let (wanted, pricing) = attempt(
-            book,
-            leg,
-            instrument,
-            held.abs(),
-            target,
-            trouble.map_or(0, |trouble| trouble.band),
-        );
+        let (wanted, pricing) = attempt(book, leg, instrument, held.abs(), target, trouble);
         let counter = (demand.episode.clone(), leg.clone());
         let number = self.counters.get(&counter).copied().unwrap_or(0);
         let Some(id) = self.client_id(&counter, held, number) else {
@@ -183,7 +175,7 @@ impl Planner {
                 self.counters.insert(counter, number.saturating_add(1));
             }
             round.planned.push(Planned {
-                demand: index,
+                demand: Some(index),
                 intent: Intent::Reduce(order),
             });
         }
@@ -200,14 +192,15 @@ impl Planner {
 }
 
 /// How much to ask for, and how: the whole in slices at the market; where nobody is inside the band, smaller, then at
-/// the band's edge (POLICIES.md c.4; binance-usdm.md 6.3).
+/// the band's edge, and then in turn waiting at the mark price and at the band's edge (POLICIES.md c.4; FAILURES.md OR-22;
+/// binance-usdm.md 6.3).
 fn attempt(
     book: &Book,
     leg: &Leg,
     instrument: &Instrument,
     held: Qty,
     target: Qty,
-    band_refusals: u32,
+    trouble: Option<&Trouble>,
 ) -> (Qty, Pricing) {
     let step = instrument.market_lot.step;
     let mut wanted = (held - target).ceil_to(step).min(held);
@@ -219,14 +212,25 @@ fn attempt(
         wanted = held;
     }
     let sliced = |qty: Qty, ceiling: Option<Qty>| ceiling.map_or(qty, |ceiling| qty.min(ceiling));
-    match band_refusals {
+    let buys = book.amount(leg).is_negative();
+    // Towards the side where it gives nothing away.
+    let fair = mark.and_then(|mark| {
+        if buys {
+            mark.floor_to(instrument.tick)
+        } else {
+            mark.ceil_to(instrument.tick)
+        }
+    });
+    if let (true, Some(price)) = (trouble.is_some_and(Trouble::waits), fair) {
+        return (sliced(wanted, instrument.lot.ceiling()), Pricing::Resting(price));
+    }
+    match trouble.map_or(0, |trouble| trouble.band) {
         0 => (sliced(wanted, instrument.market_lot.ceiling()), Pricing::Market),
         1 => {
             let quarter = wanted.share(Ratio::bps(2_500)).ceil_to(step);
             (sliced(quarter, instrument.market_lot.ceiling()), Pricing::Market)
         }
         _ => {
-            let buys = book.amount(leg).is_negative();
             let edge = mark
                 .zip(instrument.band)
                 .and_then(|(mark, band)| band.edge(buys, mark));

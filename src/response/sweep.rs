@@ -9,7 +9,7 @@ use crate::policy::Action;
 /// How many requests of a step may be cancels, so that a grid of orders never keeps a reduction waiting.
 const CANCELS_MAX: usize = 48;
 
-fn wants(sight: &Sight<'_>, round: &mut Round, demand: usize, intent: Intent) {
+fn wants(sight: &Sight<'_>, round: &mut Round, demand: Option<usize>, intent: Intent) {
     let key = intent.key();
     let known = sight.flights.has(&key)
         || sight.flights.is_paused(sight.book.now(), &key)
@@ -20,7 +20,8 @@ fn wants(sight: &Sight<'_>, round: &mut Round, demand: usize, intent: Intent) {
 }
 
 /// Cancels: under block and reduce what could add exposure; under flatten every regular order, and conditional ones
-/// once the position is verified zero. Protective stops stay until then.
+/// once the position is verified zero. Protective stops stay until then. An order of ours is withdrawn when it rested for
+/// long enough, whether or not anything still asks for it.
 pub(super) fn cancels(sight: &Sight<'_>, round: &mut Round) {
     let mut symbols: Vec<Symbol> = sight.book.orders().symbols().collect();
     symbols.dedup();
@@ -34,29 +35,35 @@ pub(super) fn cancels(sight: &Sight<'_>, round: &mut Round) {
                 .of(&symbol)
                 .filter(|order| order.id.store == store && order.forced().is_none())
                 .collect();
-            let mut doomed: Vec<(usize, &Order)> = Vec::new();
+            let mut doomed: Vec<(Option<usize>, &Order)> = Vec::new();
             let spare = spare_closers(sight.book, &symbol);
             for order in &open {
-                let Some(index) = highest(sight, &order.leg()) else {
+                let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_ours);
+                let highest = highest(sight, &order.leg());
+                let demand = highest.and_then(|index| sight.demands.get(index));
+                let asked = demand.map(|demand| demand.since);
+                let is_overdue = ours
+                    && store == Store::Regular
+                    && sight.flights.is_overdue(sight.book.now(), order, asked);
+                if is_overdue {
+                    doomed.push((highest, order));
+                    continue;
+                }
+                let (Some(index), Some(demand)) = (highest, demand) else {
                     continue;
                 };
-                let flattens = sight
-                    .demands
-                    .get(index)
-                    .is_some_and(|demand| demand.action == Action::Flatten);
+                let flattens = demand.action == Action::Flatten;
                 let conflicted = sight
                     .flights
                     .trouble(&order.leg())
                     .is_some_and(|trouble| trouble.conflict);
-                let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_ours);
                 let goes = match store {
-                    Store::Regular if ours && sight.flights.is_overdue(sight.book.now(), order) => true,
                     Store::Regular if flattens || conflicted => !ours,
                     Store::Conditional if flattens && is_verified_flat(sight, &order.leg(), index) => true,
                     _ => could_add(order, &spare),
                 };
                 if goes {
-                    doomed.push((index, order));
+                    doomed.push((Some(index), order));
                 }
             }
             let Some((first, _)) = doomed.first() else {

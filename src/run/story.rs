@@ -118,6 +118,7 @@ pub fn intent_text(intent: &Intent) -> String {
             let how = match order.pricing() {
                 Pricing::Market => "at market".to_owned(),
                 Pricing::Ioc(price) => format!("at {price} or better, at once"),
+                Pricing::Resting(price) => format!("at {price} or better, waiting for a taker"),
             };
             format!(
                 "{} {} {}, reduce-only, {how}  [{}]",

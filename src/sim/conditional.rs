@@ -117,7 +117,12 @@ impl Exchange {
             } else {
                 price >= order.price
             };
-            if order.is_algo || order.kind != "LIMIT" || !reached {
+            // A price that nobody trades at fills nothing.
+            let deserted = self
+                .markets
+                .get(&order.symbol)
+                .is_none_or(|market| market.deserted);
+            if order.is_algo || order.kind != "LIMIT" || !reached || deserted {
                 continue;
             }
             let quantity = self.reducible(id, order.remaining());

@@ -2,9 +2,9 @@
 
 use super::stage::{Armed, each, guard_orders, kept_its_word, position};
 use rust_decimal::{Decimal, dec};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A flat market, two contracts, half a bitcoin and four ether.
 const BOOK: &str = r#"
@@ -49,9 +49,7 @@ fn filled(report: &Value, symbol: &str) -> Decimal {
 fn flattened(stage: &Armed) -> Value {
     stage.kill_by_file();
     let report = stage.exchange.wait("flat and empty", |report| {
-        report["positions"] == serde_json::json!({})
-            && report["open_orders"] == 0
-            && report["open_algo_orders"] == 0
+        report["positions"] == json!({}) && report["open_orders"] == 0 && report["open_algo_orders"] == 0
     });
     kept_its_word(&report);
     assert_eq!(
@@ -376,7 +374,7 @@ fn or_21_e13_thirty_seven_times_the_market_maximum_goes_in_slices_that_sum_exact
     stage.kill_by_file();
     let report = stage
         .exchange
-        .wait("flat", |report| report["positions"] == serde_json::json!({}));
+        .wait("flat", |report| report["positions"] == json!({}));
     kept_its_word(&report);
     assert_eq!(
         filled(&report, "BTCUSDT"),
@@ -388,7 +386,7 @@ fn or_21_e13_thirty_seven_times_the_market_maximum_goes_in_slices_that_sum_exact
         .filter(|order| order["symbol"] == "BTCUSDT")
         .count();
     assert_eq!(slices, 37);
-    assert_eq!(report["errors"], serde_json::json!({}), "no slice was refused");
+    assert_eq!(report["errors"], json!({}), "no slice was refused");
 }
 
 #[test]
@@ -397,7 +395,27 @@ fn or_22_d10_an_empty_book_is_tried_with_patience_and_closed_when_it_fills() {
     stage.exchange.fault(r#"{"until":"14s","what":"empty_book"}"#);
     std::thread::sleep(Duration::from_millis(300));
     stage.kill_by_file();
-    std::thread::sleep(Duration::from_secs(12));
+    let from = Instant::now();
+    // Whoever comes first is served: an order of the guard waits at the mark price, and can only reduce.
+    let mut waiting = None;
+    while from.elapsed() < Duration::from_secs(12) {
+        std::thread::sleep(Duration::from_millis(200));
+        let (_, open) = stage.exchange.bot("GET", "/fapi/v1/openOrders", "");
+        let open = open.as_array().unwrap();
+        waiting = waiting.or(open.iter().find(|order| order["symbol"] == "BTCUSDT").cloned());
+    }
+    let waiting = waiting.expect("an order that waits");
+    let told = ["side", "timeInForce", "price", "reduceOnly", "origQty"].map(|key| waiting[key].clone());
+    assert_eq!(
+        told,
+        [
+            json!("SELL"),
+            json!("GTC"),
+            json!("60000"),
+            json!(true),
+            json!("0.5")
+        ]
+    );
     let report = stage.exchange.report();
     let tried = report["requests"]["POST /fapi/v1/order"].as_u64().unwrap();
     assert!((4..=24).contains(&tried), "{tried} tries for two legs in 12 s");
@@ -474,7 +492,7 @@ fn or_31_or_09_d13_bot_and_guard_close_the_same_position_and_nothing_flips() {
         );
         let report = stage
             .exchange
-            .wait("flat", |report| report["positions"] == serde_json::json!({}));
+            .wait("flat", |report| report["positions"] == json!({}));
         kept_its_word(&report);
         assert!(filled(&report, "BTCUSDT") <= dec!(0.5));
     });
@@ -495,7 +513,7 @@ fn mo_13_no_reading_works_and_a_kill_closes_what_the_stream_told() {
     stage.kill_by_file();
     let report = stage
         .exchange
-        .wait("flat", |report| report["positions"] == serde_json::json!({}));
+        .wait("flat", |report| report["positions"] == json!({}));
     kept_its_word(&report);
 }
 
@@ -543,7 +561,7 @@ fn or_13_a_venue_that_ignores_reduce_only_is_told_and_its_leg_left_alone() {
     stage.folder.wait_for("the leg is stopped until re-arm");
     std::thread::sleep(Duration::from_secs(2));
     let report = stage.exchange.report();
-    assert_eq!(report["violations"], serde_json::json!([]), "{report:#}");
+    assert_eq!(report["violations"], json!([]), "{report:#}");
     // The other leg is closed whole, and the stopped one holds what it held after the order that lost its flag.
     let lost: Vec<&Value> = guard_orders(&report)
         .into_iter()
@@ -586,5 +604,5 @@ fn or_13_an_order_that_filled_past_zero_is_told_and_what_it_opened_is_closed() {
     stage.exchange.heal();
     stage
         .exchange
-        .wait("flat", |report| report["positions"] == serde_json::json!({}));
+        .wait("flat", |report| report["positions"] == json!({}));
 }

@@ -28,7 +28,8 @@ pub fn words(decision: &Decision) -> Vec<String> {
         words.push(text);
     }
     for note in &decision.notes {
-        const TOLD: [&str; 8] = [
+        const TOLD: [&str; 9] = [
+            "nobody takes",
             "verified",
             "aim",
             "worse one",
@@ -59,6 +60,7 @@ fn intent(intent: &Intent) -> String {
             let price = match order.pricing() {
                 backstop::model::Pricing::Market => String::new(),
                 backstop::model::Pricing::Ioc(price) => format!(" ioc {price}"),
+                backstop::model::Pricing::Resting(price) => format!(" resting {price}"),
             };
             format!("{} {} {}{price}", order.side(), order.qty(), order.leg())
         }

@@ -339,6 +339,7 @@ fn or_30_every_request_is_sent_as_its_golden_file_has_it() {
         Intent::Reduce(ReduceOrder::against(id, leg, held, qty, step, pricing).unwrap())
     };
     let (both, ioc) = (PositionSide::Both, Pricing::Ioc("58910.10".parse().unwrap()));
+    let resting = Pricing::Resting("60000".parse().unwrap());
     let mut sent: Vec<(&str, Signed)> = [
         ("time", Read::time()),
         ("exchange-info", Read::exchange_info()),
@@ -373,6 +374,7 @@ fn or_30_every_request_is_sent_as_its_golden_file_has_it() {
             ("order-market-long", hedge(PositionSide::Long, "2")),
             ("order-market-short", hedge(PositionSide::Short, "-2")),
             ("order-ioc", reduce("BTCUSDT", both, "2", "0.250", ioc)),
+            ("order-resting", reduce("BTCUSDT", both, "2", "0.250", resting)),
             (
                 "order-ioc-long",
                 reduce("BTCUSDT", PositionSide::Long, "2", "0.250", ioc),

@@ -301,11 +301,12 @@ fn reduce_query(order: &ReduceOrder) -> String {
     let mut pairs = vec![("symbol", order.leg().symbol.as_str()), ("side", &side)];
     match order.pricing() {
         Pricing::Market => pairs.extend([("type", "MARKET"), ("quantity", quantity.as_str())]),
-        Pricing::Ioc(limit) => {
+        Pricing::Ioc(limit) | Pricing::Resting(limit) => {
             price = limit.to_string();
+            let waits = matches!(order.pricing(), Pricing::Resting(_));
             pairs.extend([
                 ("type", "LIMIT"),
-                ("timeInForce", "IOC"),
+                ("timeInForce", if waits { "GTC" } else { "IOC" }),
                 ("quantity", quantity.as_str()),
                 ("price", price.as_str()),
                 ("selfTradePreventionMode", "EXPIRE_MAKER"),

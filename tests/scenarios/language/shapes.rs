@@ -4,7 +4,8 @@ use super::{Stage, leg_of, rules};
 use backstop::event::{Claim, Claims, Event, Input, LegClaim, Reading, Settings};
 use backstop::model::{
     Asset, AssetIndex, ClientOrderId, Instrument, IntentKey, Leg, MarginType, Money, Order, OrderId,
-    OrderKind, OrderStatus, PositionMode, PositionSide, Price, Qty, Store, Symbol, Tier, TradingStatus, Timestamp,
+    OrderKind, OrderStatus, PositionMode, PositionSide, Price, Qty, Store, Symbol, Tier, Timestamp,
+    TradingStatus,
 };
 use std::collections::BTreeMap;
 
@@ -19,6 +20,8 @@ pub struct Shapes {
     pub disputed: Vec<Leg>,
     /// The last order of the guard that was shown.
     own: Option<Order>,
+    /// Our orders that the venue ended: another one has another number.
+    withdrawn: i64,
     /// How far the venue's clock is from ours.
     pub dated_ms: i64,
     /// Whether readings say when each position changed last, and when that was.
@@ -223,6 +226,7 @@ impl Stage {
             ["withdrawn"] => {
                 let mut order = self.shapes.own.clone().unwrap();
                 (order.status, order.at) = (OrderStatus::Ended, self.now);
+                self.shapes.withdrawn += 1;
                 vec![Input::Venue(Event::Order(order))]
             }
             // venue CLIENT_ID ID LEG SIDE QTY STATUS: an order that nobody of the account sent.
@@ -276,7 +280,7 @@ impl Stage {
             id: OrderId {
                 store: Store::Regular,
                 symbol: reduce.leg().symbol.clone(),
-                id: 900_000 + i64::try_from(number).unwrap(),
+                id: 900_000 + 100 * self.shapes.withdrawn + i64::try_from(number).unwrap(),
             },
             client_id: Some(client.clone()),
             side: reduce.side(),
