@@ -318,6 +318,7 @@ impl Guard {
         if self.book.wants_transfers() && now.since(self.transfers_asked) >= TRANSFERS_AGAIN {
             self.transfers_asked = now;
             decision.needs.transfers = true;
+            decision.needs.holdings = true;
         }
         let deaf = self.book.link().is_deaf();
         if deaf && !self.was_deaf {

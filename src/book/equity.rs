@@ -48,13 +48,18 @@ impl Book {
         self.purses.iter().map(|(asset, purse)| (asset, &purse.balance))
     }
 
-    /// Equity that loss policies may judge: known, and every move of a balance explained.
+    /// Equity that loss policies may judge: known, every move of a balance explained, and by mark prices that their
+    /// index bears out (POLICIES.md b.1, the bridge and the quorum).
     pub fn trusted_equity(&self) -> Result<Money, Missing> {
         if self.wants_transfers() {
             return Err(Missing::Transfers);
         }
         if self.unclassified {
             return Err(Missing::Unclassified);
+        }
+        let doubtful = self.positions().find(|(leg, _)| self.is_doubtful(&leg.symbol));
+        if let Some((leg, _)) = doubtful {
+            return Err(Missing::DoubtfulMark(leg.symbol.clone()));
         }
         self.equity()
     }

@@ -260,6 +260,7 @@ mod tests {
             )
         });
         let marks = held.iter().map(|(symbol, _, _, _, mark, _)| MarkPrice {
+            index: None,
             symbol: Symbol::new(symbol).unwrap(),
             price: mark.parse().unwrap(),
             at: now,

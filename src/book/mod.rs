@@ -21,7 +21,7 @@ pub use transfers::{Telling, TransferMemory};
 use crate::event::{AccountUpdate, Event, Reading, Reason, Settings};
 use crate::model::{
     Asset, AssetIndex, Balance, Instrument, Leg, MarginType, Money, Order, Position, PositionMode, Price,
-    Qty, Span, Store, Symbol, Tier, Timestamp,
+    Qty, Ratio, Span, Store, Symbol, Tier, Timestamp,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -41,6 +41,9 @@ const HOLDINGS_AGE_MAX: Span = Span::from_secs(30);
 /// A balance that moved untold may be judged this long after, when the list of transfers still has nothing for it: it
 /// was a fill or a fee then. The list lags behind the balance by seconds.
 const EXPLAIN_WITHIN: Span = Span::from_secs(5);
+/// Readings in a row that must show the same balances before a move that nothing explains is believed: one reading can be
+/// wrong (INCIDENTS.md A6).
+const AGREEING: u32 = 3;
 /// Symbols that may have mark prices kept; more than any venue lists.
 const MARKS_MAX: usize = 4_096;
 
@@ -53,6 +56,8 @@ pub enum Missing {
     Mark(Symbol),
     /// The mark price of a held contract is stale.
     StaleMark(Symbol),
+    /// The mark price of a held contract is far from its index.
+    DoubtfulMark(Symbol),
     /// No entry price for a held position.
     Entry(Leg),
     /// No price for an asset that the account holds.
@@ -71,10 +76,15 @@ pub enum Missing {
     NoEquity,
 }
 
+/// A mark price this far from a fresh index, relative to it, is doubtful (POLICIES.md b.1, price quorum).
+const MARK_APART_MAX: Ratio = Ratio::bps(2_000);
+
 /// A mark price and when we got it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
     price: Price,
+    /// The newest index, and when we got it.
+    index: Option<(Price, Timestamp)>,
     at: Timestamp,
     received: Timestamp,
 }
@@ -110,6 +120,12 @@ pub struct Book {
     link: link::LinkState,
     transfers: TransferMemory,
     transfers_due: Option<Timestamp>,
+    /// Readings in a row that show the balances as they are since one moved untold.
+    agreeing: u32,
+    /// Whether the move is measured: after a restart nobody knows what balances were before.
+    is_measured: bool,
+    /// What was believed in this step although nothing explains it, in [`CURRENCY`].
+    believed: Option<Money>,
     /// What balances moved by untold, less what the list explained since, in [`CURRENCY`].
     unexplained: Money,
     /// Equity at this step, once somebody asked.
@@ -157,7 +173,7 @@ impl Book {
             Event::SettingsChanged | Event::FillHint(_) => self.link.spoke(now),
             Event::Marks(marks) => {
                 for mark in marks {
-                    self.mark(mark.symbol.clone(), mark.price, mark.at);
+                    self.mark(&mark.symbol, (mark.price, mark.index), mark.at);
                 }
             }
             Event::Holdings(holdings) => self.holdings(holdings),
@@ -194,6 +210,7 @@ impl Book {
     pub fn begin(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
         self.flow = None;
+        self.believed = None;
         self.unclassified = false;
         self.equity_now.take();
     }
@@ -266,18 +283,24 @@ impl Book {
         }
     }
 
-    fn mark(&mut self, symbol: Symbol, price: Price, at: Timestamp) {
+    fn mark(&mut self, symbol: &Symbol, (price, index): (Price, Option<Price>), at: Timestamp) {
         let mark = Mark {
             price,
+            index: index.map(|index| (index, self.now)),
             at,
             received: self.now,
         };
         let has_room = self.marks.len() < MARKS_MAX;
-        match self.marks.get_mut(&symbol) {
+        match self.marks.get_mut(symbol) {
             Some(known) if known.at > at => {}
-            Some(known) => *known = mark,
+            Some(known) => {
+                *known = Mark {
+                    index: mark.index.or(known.index),
+                    ..mark
+                }
+            }
             None if has_room => {
-                self.marks.insert(symbol, mark);
+                self.marks.insert(symbol.clone(), mark);
             }
             None => {}
         }
@@ -299,7 +322,7 @@ impl Book {
     fn margin_call(&mut self, call: &crate::event::MarginCall) {
         for called in &call.positions {
             if let Some(price) = called.mark {
-                self.mark(called.leg.symbol.clone(), price, call.at);
+                self.mark(&called.leg.symbol, (price, None), call.at);
             }
             if let Some(bucket) = self.bucket_of(&called.leg, Some(called.margin)) {
                 self.calls.insert(bucket, self.now);
@@ -417,6 +440,23 @@ impl Book {
         Ok(mark.price)
     }
 
+    /// Whether a mark price is far from a fresh index: the venue may liquidate by it, and it is no ground to judge what
+    /// the account has won or lost.
+    pub fn is_doubtful(&self, symbol: &Symbol) -> bool {
+        self.marks.get(symbol).is_some_and(|mark| {
+            let fresh = mark
+                .index
+                .filter(|(_, received)| self.now.since(*received) <= MARK_AGE_MAX);
+            fresh.is_some_and(|(index, _)| {
+                let apart = mark.price.minus(index).abs();
+                let share = Money::new(index.decimal())
+                    .ok()
+                    .and_then(|whole| apart.ratio_of(whole));
+                share.is_none_or(|share| share > MARK_APART_MAX)
+            })
+        })
+    }
+
     /// The newest mark price, however old: for sizing orders, where any price beats none.
     pub fn last_mark(&self, symbol: &Symbol) -> Option<Price> {
         self.marks.get(symbol).map(|mark| mark.price)
@@ -449,6 +489,11 @@ impl Book {
     /// Money that crossed the account's border in this step, in [`CURRENCY`].
     pub fn flow(&self) -> Option<Money> {
         self.flow
+    }
+
+    /// What balances moved by that nothing explains, believed in this step because readings agree on it, in [`CURRENCY`].
+    pub fn believed(&self) -> Option<Money> {
+        self.believed
     }
 
     /// Whether a balance moved in this step for a reason that is not known.
@@ -497,12 +542,15 @@ impl fmt::Display for Missing {
             Missing::Snapshot => f.write_str("the account was not read yet"),
             Missing::Mark(symbol) => write!(f, "no mark price for {symbol}"),
             Missing::StaleMark(symbol) => write!(f, "the mark price of {symbol} is stale"),
+            Missing::DoubtfulMark(symbol) => {
+                write!(f, "the mark price of {symbol} is far from its index price")
+            }
             Missing::Entry(leg) => write!(f, "no entry price for {leg}"),
             Missing::Index(asset) => write!(f, "no price for the asset {asset}"),
             Missing::Instrument(symbol) => write!(f, "no contract rules for {symbol}"),
             Missing::Tiers(symbol) => write!(f, "no maintenance tiers for {symbol}"),
             Missing::StaleHoldings => f.write_str("balances and positions are too old to judge by"),
-            Missing::Transfers => f.write_str("a balance moved and transfers were not read since"),
+            Missing::Transfers => f.write_str("a balance moved and nothing explains it yet"),
             Missing::Unclassified => f.write_str("a balance moved for a reason that is not known"),
             Missing::NoEquity => f.write_str("no positive equity seen yet"),
         }

@@ -1,7 +1,7 @@
 //! What readings over REST change: the digest, and the list of transfers.
 
 use super::gap::Late;
-use super::{Book, EXPLAIN_WITHIN, Held, Purse, READ_LAG};
+use super::{AGREEING, Book, EXPLAIN_WITHIN, Held, Purse, READ_LAG};
 use crate::event::Holdings;
 use crate::model::{Leg, MarginType, Money, Position, Qty, Span, Timestamp};
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ impl Book {
         let mut agrees = true;
         let mut late = Late::default();
         let mut untold = Money::ZERO;
+        let was_due = self.transfers_due.is_some();
+        let mut is_measured = true;
         for (asset, balance) in &read.balances {
             let known = self.purses.get(asset);
             if known.is_some_and(|purse| self.is_late(purse.balance.at, purse.touched, balance.at)) {
@@ -28,6 +30,7 @@ impl Book {
             if moved && !is_baseline && (known.is_some() || !balance.wallet.is_zero()) {
                 self.transfers_due.get_or_insert(self.now);
                 agrees &= known.is_none();
+                is_measured &= known.is_some();
                 let before = known.map_or(balance.wallet, |purse| purse.balance.wallet);
                 let moved = self
                     .value_of(asset, balance.wallet - before)
@@ -105,9 +108,23 @@ impl Book {
                 .marks
                 .get(&mark.symbol)
                 .map_or(Timestamp::default(), |known| known.at);
-            self.mark(mark.symbol.clone(), mark.price, known);
+            self.mark(&mark.symbol, (mark.price, mark.index), known);
+        }
+        if !was_due {
+            self.is_measured = is_measured;
+        }
+        if self.transfers_due.is_some() {
+            self.agreeing = if untold.is_zero() {
+                self.agreeing.saturating_add(1)
+            } else {
+                1
+            };
         }
         self.unexplained += untold;
+        // What moved and moved back was a wrong reading: there is nothing left to explain.
+        if self.unexplained.is_zero() && !untold.is_zero() {
+            (self.transfers_due, self.agreeing) = (None, 0);
+        }
         self.holdings_read = Some(self.now);
         if !agrees {
             self.mismatches = self.mismatches.saturating_add(1);
@@ -151,8 +168,13 @@ impl Book {
         // Within a twentieth: what else moved the balance meanwhile is fees and funding.
         let is_explained =
             !fresh.is_empty() && self.unexplained.abs() <= moved.abs().share(crate::model::Ratio::bps(500));
-        if is_first || is_explained || now.since(due) >= EXPLAIN_WITHIN {
+        let is_agreed = self.agreeing >= AGREEING && now.since(due) >= EXPLAIN_WITHIN;
+        if !is_first && !is_explained && is_agreed && self.is_measured {
+            self.believed = Some(self.unexplained);
+        }
+        if is_first || is_explained || is_agreed {
             self.transfers_due = None;
+            self.agreeing = 0;
             self.unexplained = Money::ZERO;
         }
     }

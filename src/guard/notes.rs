@@ -60,6 +60,15 @@ impl Guard {
                     format!("{what} could not be read; trying again"),
                 );
             }
+            Event::Transfers(_) => {
+                if let Some(moved) = self.book.believed().filter(|moved| !moved.is_zero()) {
+                    let text = format!(
+                        "balances moved by {} USDT that no event and no transfer explains; readings agree on it, so it is counted as won or lost",
+                        crate::policy::Amount::Money(moved)
+                    );
+                    decision.note(Severity::Warning, text);
+                }
+            }
             Event::KeyRefused => self.is_refused = true,
             Event::Holdings(read) => {
                 self.is_refused = false;

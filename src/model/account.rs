@@ -83,6 +83,8 @@ pub struct MarkPrice {
     pub symbol: Symbol,
     /// The reference price for unrealised profit and liquidation.
     pub price: Price,
+    /// The price of the underlying by other markets, when the source says it.
+    pub index: Option<Price>,
     /// The venue's time of the price.
     pub at: Timestamp,
 }

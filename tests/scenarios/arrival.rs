@@ -191,6 +191,7 @@ impl Venue {
             Event::OpenOrders(store, orders.cloned().collect())
         };
         let marks = SYMBOLS.map(|symbol| MarkPrice {
+            index: None,
             symbol: Symbol::new(symbol).unwrap(),
             price: price(),
             at: self.now,

@@ -221,21 +221,7 @@ impl Stage {
                 let some = all.filter(|transfer| listed.contains(&transfer.id)).cloned();
                 vec![venue(Event::Transfers(some.collect()))]
             }
-            ["mark", symbol, price] => {
-                let (symbol, price): (Symbol, Price) = (symbol.parse().unwrap(), price.parse().unwrap());
-                self.marks.insert(symbol.clone(), price);
-                vec![venue(Event::Marks(vec![MarkPrice {
-                    symbol,
-                    price,
-                    at: self.now,
-                }]))]
-            }
-            // A mark whose venue time is this far behind our clock.
-            ["mark", symbol, price, "behind", behind] => {
-                let (symbol, price): (Symbol, Price) = (symbol.parse().unwrap(), price.parse().unwrap());
-                let at = Timestamp::from_ms(self.now.ms() - offset(behind).ms());
-                vec![venue(Event::Marks(vec![MarkPrice { symbol, price, at }]))]
-            }
+            ["mark", symbol, price, rest @ ..] => vec![venue(self.mark(symbol, price, rest))],
             // The position becomes this and profit goes to the wallet, as the stream tells it.
             ["position", leg, amount] => {
                 let update = self.moved(&leg_of(leg), amount.parse().unwrap());
@@ -489,6 +475,7 @@ impl Stage {
             claims: self.claims(),
             marks: marks
                 .map(|(symbol, price)| MarkPrice {
+                    index: None,
                     symbol: symbol.clone(),
                     price: *price,
                     at: self.now,

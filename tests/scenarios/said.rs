@@ -28,7 +28,8 @@ pub fn words(decision: &Decision) -> Vec<String> {
         words.push(text);
     }
     for note in &decision.notes {
-        const TOLD: [&str; 9] = [
+        const TOLD: [&str; 10] = [
+            "balances moved",
             "nobody takes",
             "verified",
             "aim",

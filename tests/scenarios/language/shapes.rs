@@ -3,8 +3,8 @@
 use super::{Stage, leg_of, rules};
 use backstop::event::{Claim, Claims, Event, Input, LegClaim, Reading, Settings};
 use backstop::model::{
-    Asset, AssetIndex, ClientOrderId, Instrument, IntentKey, Leg, MarginType, Money, Order, OrderId,
-    OrderKind, OrderStatus, PositionMode, PositionSide, Price, Qty, Store, Symbol, Tier, Timestamp,
+    Asset, AssetIndex, ClientOrderId, Instrument, IntentKey, Leg, MarginType, MarkPrice, Money, Order,
+    OrderId, OrderKind, OrderStatus, PositionMode, PositionSide, Price, Qty, Store, Symbol, Tier, Timestamp,
     TradingStatus,
 };
 use std::collections::BTreeMap;
@@ -57,6 +57,25 @@ impl Shapes {
 }
 
 impl Stage {
+    /// `mark SYMBOL PRICE`, with `behind TIME` for a venue's time that far behind our clock, and `index PRICE`.
+    pub(super) fn mark(&mut self, symbol: &str, price: &str, rest: &[&str]) -> Event {
+        let (symbol, price): (Symbol, Price) = (symbol.parse().unwrap(), price.parse().unwrap());
+        self.marks.insert(symbol.clone(), price);
+        let (mut at, mut index) = (self.now, None);
+        match rest {
+            [] => {}
+            ["behind", behind] => at = Timestamp::from_ms(self.now.ms() - super::offset(behind).ms()),
+            ["index", written] => index = Some(written.parse().unwrap()),
+            other => panic!("not a mark: {other:?}"),
+        }
+        Event::Marks(vec![MarkPrice {
+            symbol,
+            price,
+            index,
+            at,
+        }])
+    }
+
     pub(super) fn margin_of(&self, leg: &Leg) -> MarginType {
         if self.shapes.isolated.contains_key(leg) {
             MarginType::Isolated

@@ -124,6 +124,8 @@ fn mark_price(mark: &wire::Mark<'_>) -> Result<Option<MarkPrice>, Bad> {
     Ok(Some(MarkPrice {
         symbol: mark.s.read("s")?,
         price: mark.p.read("p")?,
+        // Beside the mark it is a second opinion: without it, or with a bad one, the mark stands alone.
+        index: mark.i.as_ref().and_then(|index| index.read("i").ok()),
         at: Timestamp::from_ms(mark.event_time.read("E")?),
     }))
 }

@@ -136,6 +136,7 @@ pub fn position_risk(body: &str, received: Timestamp) -> Option<RiskHalf> {
         marks: marks
             .into_iter()
             .map(|(symbol, price)| MarkPrice {
+                index: None,
                 symbol,
                 price,
                 at: received,

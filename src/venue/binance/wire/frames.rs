@@ -33,6 +33,8 @@ pub struct Mark<'a> {
     #[serde(borrow)]
     pub p: Num<'a>,
     #[serde(borrow)]
+    pub i: Option<Num<'a>>,
+    #[serde(borrow)]
     pub st: Option<Num<'a>>,
 }
 
