@@ -28,7 +28,7 @@ pub fn words(decision: &Decision) -> Vec<String> {
         words.push(text);
     }
     for note in &decision.notes {
-        const TOLD: [&str; 8] = [
+        const TOLD: [&str; 9] = [
             "verified",
             "aim",
             "worse one",
@@ -37,6 +37,7 @@ pub fn words(decision: &Decision) -> Vec<String> {
             "stuck",
             "venue's own",
             "not believed",
+            "unknown reason",
         ];
         if note.text.starts_with("state ") || TOLD.iter().any(|part| note.text.contains(part)) {
             words.push(note.text.clone());

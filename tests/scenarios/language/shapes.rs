@@ -153,6 +153,11 @@ impl Stage {
                 said.push(format!("reads: {}", told.join(", ")));
                 vec![]
             }
+            // The venue refuses the key for a reading of balances and positions.
+            ["fails", "key"] => vec![
+                Input::Venue(Event::KeyRefused),
+                Input::Venue(Event::ReadFailed(Reading::Holdings)),
+            ],
             ["fails", what] => venue(Event::ReadFailed(match *what {
                 "holdings" => Reading::Holdings,
                 "orders" => Reading::OpenOrders(Store::Regular),

@@ -60,6 +60,20 @@ impl Text<'_> {
     }
 }
 
+/// A string that somebody else chose freely: where it is none, or none that can be kept, it is as good as absent and
+/// does not spoil its element.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub struct Label<'a>(#[serde(borrow)] &'a RawValue);
+
+impl Label<'_> {
+    /// As one of our names; `None` when it cannot be one.
+    pub fn read<T: FromStr>(self) -> Option<T> {
+        let text: Text<'_> = serde_json::from_str(self.0.get()).ok()?;
+        text.as_str().parse().ok()
+    }
+}
+
 /// A number, as a string or as a JSON number.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(transparent)]
