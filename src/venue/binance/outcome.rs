@@ -141,7 +141,7 @@ fn accepted(mutation: &Mutation, status: u16, body: &str) -> Outcome {
 /// How far an order got; `None` when the body is not an order, or another one than `expected`.
 fn report(body: &str, expected: Option<&str>) -> Option<Report> {
     let placed: wire::Placed<'_> = wire::object(body).ok()?;
-    let named: Option<ClientOrderId> = placed.client_order_id.and_then(wire::Label::read);
+    let named: Option<ClientOrderId> = wire::label(placed.client_order_id, "clientOrderId").ok()?;
     if expected.is_some() && named.as_ref().map(ClientOrderId::as_str) != expected {
         return None;
     }

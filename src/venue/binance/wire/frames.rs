@@ -149,7 +149,7 @@ pub struct AlgoBody<'a> {
     pub reduce_only: bool,
     #[serde(borrow)]
     pub ps: Text<'a>,
-    #[serde(default)]
+    /// Without it a stop that closes a whole position would be taken for one of nothing.
     pub cp: bool,
     #[serde(borrow)]
     pub aq: Option<Num<'a>>,

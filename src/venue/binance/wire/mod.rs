@@ -60,19 +60,10 @@ impl Text<'_> {
     }
 }
 
-/// A string that somebody else chose freely: where it is none, or none that can be kept, it is as good as absent and
-/// does not spoil its element.
+/// A string that somebody else chose freely.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(transparent)]
 pub struct Label<'a>(#[serde(borrow)] &'a RawValue);
-
-impl Label<'_> {
-    /// As one of our names; `None` when it cannot be one.
-    pub fn read<T: FromStr>(self) -> Option<T> {
-        let text: Text<'_> = serde_json::from_str(self.0.get()).ok()?;
-        text.as_str().parse().ok()
-    }
-}
 
 /// A number, as a string or as a JSON number.
 #[derive(Clone, Copy, Deserialize)]
@@ -114,6 +105,18 @@ impl<'a> Num<'a> {
         }
         Price::new(value).map(Some).map_err(|_| Bad(field))
     }
+}
+
+/// A name that may be left out; one that cannot be kept is as good as none and does not spoil its element.
+pub fn label<T: FromStr>(label: Option<Label<'_>>, field: &'static str) -> Result<Option<T>, Bad> {
+    let Some(Label(raw)) = label else {
+        return Ok(None);
+    };
+    if !raw.get().starts_with('"') {
+        return Err(Bad(field));
+    }
+    let text = serde_json::from_str::<Text<'_>>(raw.get()).ok();
+    Ok(text.and_then(|text| text.as_str().parse().ok()))
 }
 
 /// A price that may be left out, or blank.
