@@ -10,7 +10,7 @@ use super::request::Mutation;
 use super::session::Session;
 use super::stream;
 use crate::event::{Event, Outcome};
-use crate::model::{Intent, Store, Symbol};
+use crate::model::{Intent, Store, Symbol, exact};
 use crate::venue::Via;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -325,7 +325,7 @@ fn pa_06_a_number_that_is_none_is_an_error_or_as_good_as_absent() {
     for name in names() {
         let (tree, keys) = (Tree::of(&name), Keys::of(&name));
         let honest = read(&name, &tree.to_string());
-        let is_number = |leaf: &str| leaf.trim_matches('"').parse::<f64>().is_ok();
+        let is_number = |leaf: &str| exact(leaf.trim_matches('"')).is_ok();
         // Of these answers it only matters that there is a number or a code.
         let is_bare = ["market-subscribed", "market-refused"].contains(&name.as_str());
         let whole = tree.to_string();
