@@ -291,16 +291,6 @@ impl Stage {
                     at: self.now,
                 }))]
             }
-            // The list of transfers has this one from now on; the wallet moved by it before.
-            ["income", amount] => {
-                self.transfers.push(Transfer {
-                    id: self.transfers.len() as i64 + 1,
-                    asset: Asset::new("USDT").unwrap(),
-                    amount: amount.parse().unwrap(),
-                    at: self.now,
-                });
-                vec![]
-            }
             ["call", symbol] => {
                 let leg = leg_of(symbol);
                 let (amount, _) = self.positions.get(&leg).copied().unwrap();

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_000_010_000);
 
-pub(super) fn folder() -> PathBuf {
+fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/frames")
 }
 

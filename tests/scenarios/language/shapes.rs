@@ -1,7 +1,7 @@
 //! Words for the shapes that accounts, contracts and answers come in.
 
 use super::{Stage, leg_of, rules};
-use backstop::event::{Claim, Claims, Event, Input, LegClaim, Reading, Settings};
+use backstop::event::{Claim, Claims, Event, Input, LegClaim, Reading, Settings, Transfer};
 use backstop::model::{
     Asset, AssetIndex, ClientOrderId, Instrument, IntentKey, Leg, MarginType, Money, Order, OrderId,
     OrderKind, OrderStatus, PositionMode, PositionSide, Price, Qty, Store, Symbol, Tier, TradingStatus,
@@ -151,6 +151,16 @@ impl Stage {
                 let reads = reads.into_iter().filter(|(_, count)| *count > 0);
                 let told: Vec<String> = reads.map(|(what, count)| format!("{what} {count}")).collect();
                 said.push(format!("reads: {}", told.join(", ")));
+                vec![]
+            }
+            // The list of transfers has this one from now on; the wallet moved by it before.
+            ["income", amount] => {
+                self.transfers.push(Transfer {
+                    id: self.transfers.len() as i64 + 1,
+                    asset: Asset::new("USDT").unwrap(),
+                    amount: amount.parse().unwrap(),
+                    at: self.now,
+                });
                 vec![]
             }
             // The venue refuses the key for a reading of balances and positions.
