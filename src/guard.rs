@@ -160,6 +160,7 @@ impl Guard {
         decision.needs.add(self.flights.settle(&self.book));
         let demands = demands(&self.policies, &self.kills, self.flights.stops());
         if demands.is_empty() && self.flights.is_empty() {
+            self.flights.rest();
             self.working.clear();
             return;
         }

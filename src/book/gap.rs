@@ -1,4 +1,7 @@
-//! Our margin against the venue's, at every digest; where they differ, the worse one counts.
+//! Our margin against the venue's, at every digest; where they differ twice in a row, the worse one counts.
+//!
+//! Once is not enough: one odd reading must not close anything. The second is asked for at once, so that the wait is
+//! that of a reading and not of a digest.
 //!
 //! The two are compared at the mark prices of the venue's own answer. Between digests marks move and the venue says
 //! nothing, so what is kept is the gap: later numbers of ours are moved by it until the next digest, or until it is too
@@ -27,6 +30,8 @@ pub struct Gap {
     own: BucketMargin,
     venue: BucketMargin,
     at: Timestamp,
+    /// Whether the reading before this one differed too (POLICIES.md b.2).
+    is_confirmed: bool,
 }
 
 impl Gap {
@@ -36,7 +41,12 @@ impl Gap {
             (Some(a), Some(b)) => (a - b).abs() > a.times(TOLERANCE),
             (a, b) => a != b,
         };
-        differs.then_some(Gap { own, venue, at })
+        differs.then_some(Gap {
+            own,
+            venue,
+            at,
+            is_confirmed: false,
+        })
     }
 
     /// What the venue demands, as a multiple of what we count; `None` when we count nothing.
@@ -69,10 +79,22 @@ impl Gap {
 }
 
 impl Book {
-    /// Where our margin and the venue's differ; `None` when they agree, or when the last comparison is too old.
+    /// Where our margin and the venue's differed twice in a row; `None` when they agree, or when the last comparison
+    /// is too old.
     pub fn gap(&self, bucket: &Bucket) -> Option<&Gap> {
+        self.fresh_gap(bucket).filter(|gap| gap.is_confirmed)
+    }
+
+    fn fresh_gap(&self, bucket: &Bucket) -> Option<&Gap> {
         let gap = self.gaps.get(bucket)?;
         (self.now.since(gap.at) <= HOLDINGS_AGE_MAX).then_some(gap)
+    }
+
+    /// Whether the reading of this moment is the first that differs somewhere: another one must tell whether it counts.
+    pub fn has_new_gap(&self) -> bool {
+        self.gaps
+            .values()
+            .any(|gap| gap.at == self.now && !gap.is_confirmed)
     }
 
     /// Every bucket whose margin the venue counts otherwise.
@@ -114,7 +136,10 @@ impl Book {
                 continue;
             };
             match Gap::between(own, venue, self.now) {
-                Some(gap) => self.gaps.insert(bucket, gap),
+                Some(mut gap) => {
+                    gap.is_confirmed = self.fresh_gap(&bucket).is_some();
+                    self.gaps.insert(bucket, gap)
+                }
                 None => self.gaps.remove(&bucket),
             };
         }

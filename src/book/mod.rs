@@ -70,7 +70,7 @@ pub enum Missing {
     StaleHoldings,
     /// A balance moved without the stream saying why, and transfers were not read since.
     Transfers,
-    /// A balance moved for a reason that is not known to be profit or flow.
+    /// Money crossed the border, and it is not known what it was worth.
     Unclassified,
     /// There is no positive equity to compare with.
     NoEquity,
@@ -243,7 +243,15 @@ impl Book {
                         self.add_flow(&change.asset, change.change);
                     }
                 }
-                Reason::Unclassified(_) => self.unclassified = true,
+                Reason::Unclassified(_) => {
+                    // Losses are judged again when the list of transfers was read: it may be one after all.
+                    self.is_measured |= self.transfers_due.is_none();
+                    self.agreeing = 1;
+                    self.transfers_due.get_or_insert(self.now);
+                    let before = purse.map_or(change.wallet, |purse| purse.balance.wallet);
+                    let moved = self.value_of(&change.asset, change.wallet - before);
+                    self.unexplained += moved.unwrap_or(Money::ZERO);
+                }
                 Reason::Internal | Reason::Profit => {}
             }
             let balance = Balance {
@@ -496,7 +504,7 @@ impl Book {
         self.believed
     }
 
-    /// Whether a balance moved in this step for a reason that is not known.
+    /// Whether money of an unknown worth crossed the border in this step.
     pub fn is_unclassified(&self) -> bool {
         self.unclassified
     }
@@ -551,7 +559,7 @@ impl fmt::Display for Missing {
             Missing::Tiers(symbol) => write!(f, "no maintenance tiers for {symbol}"),
             Missing::StaleHoldings => f.write_str("balances and positions are too old to judge by"),
             Missing::Transfers => f.write_str("a balance moved and nothing explains it yet"),
-            Missing::Unclassified => f.write_str("a balance moved for a reason that is not known"),
+            Missing::Unclassified => f.write_str("a transfer came in an asset whose price is not known"),
             Missing::NoEquity => f.write_str("no positive equity seen yet"),
         }
     }

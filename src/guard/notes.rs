@@ -71,7 +71,9 @@ impl Guard {
             }
             Event::KeyRefused => self.is_refused = true,
             Event::Holdings(read) => {
-                self.is_refused = false;
+                if std::mem::take(&mut self.is_refused) {
+                    self.flights.key_works();
+                }
                 self.note_holdings(read, decision);
             }
             Event::Link(Link::Down(why)) => {
@@ -113,6 +115,7 @@ impl Guard {
 
     /// Contradictions that a digest shows: the venue against us, and the venue against itself. Told once each.
     fn note_holdings(&mut self, read: &Holdings, decision: &mut Decision) {
+        decision.needs.holdings |= self.book.has_new_gap();
         for (bucket, gap) in self.book.gaps() {
             if !self.gaps_told.contains(bucket) {
                 decision.note(Severity::Warning, format!("margin ratio of {bucket}: {gap}"));

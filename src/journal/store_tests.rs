@@ -51,6 +51,32 @@ fn the_newest_state_comes_back() {
 }
 
 #[test]
+fn mo_17_two_accounts_in_one_folder_get_each_its_own_state_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let both = || ["main", "other"].map(|account| Store::open(dir.path(), account).unwrap());
+    // Open at the same time: neither is in the way of the other.
+    let [(main, _), (other, loaded)] = both();
+    assert_eq!(loaded, Loaded::Fresh);
+    for (store, state) in [(&main, "long"), (&other, "short"), (&main, "longer")] {
+        saved(store, state).unwrap();
+    }
+    main.close();
+    other.close();
+    let [(main, first), (other, second)] = both();
+    assert_eq!(first, Loaded::State("longer".into()));
+    assert_eq!(second, Loaded::State("short".into()));
+    main.close();
+    other.close();
+    // What is lost of one is not made good by the other's.
+    fs::remove_file(dir.path().join("main.db")).unwrap();
+    let [(main, first), (other, second)] = both();
+    assert!(lost(&first), "{first:?}");
+    assert_eq!(second, Loaded::State("short".into()));
+    main.close();
+    other.close();
+}
+
+#[test]
 fn the_newest_sixty_four_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let states: Vec<String> = (1..=70).map(|n| n.to_string()).collect();

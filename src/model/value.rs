@@ -25,14 +25,15 @@ pub enum ValueError {
     OutOfRange(String, &'static str),
 }
 
+/// Longer texts are refused unread: no venue sends them, and reading them costs time (FAILURES.md PA-06).
+const LEN_MAX: usize = 64;
+
 /// Reads a decimal exactly: plain or with an exponent, never rounded.
 ///
 /// # Errors
 ///
 /// [`ValueError`] when the text is no number, or cannot be held exactly in 28 digits.
 pub fn exact(text: &str) -> Result<Decimal, ValueError> {
-    /// Longer texts are refused unread: no venue sends them, and reading them costs time.
-    const LEN_MAX: usize = 64;
     let shown = || text.chars().take(40).collect::<String>();
     if text.is_empty() || text.len() > LEN_MAX {
         return Err(ValueError::NotANumber(shown()));
@@ -448,6 +449,35 @@ mod tests {
     fn pa_06_absurd_numbers_are_element_errors() {
         for text in ["1e400", "1e-400", "1e28", "NaN", "-Infinity", &"9".repeat(10_000)] {
             assert!(text.parse::<Money>().is_err(), "{}", &text[..text.len().min(20)]);
+        }
+    }
+
+    /// What a number costs is bounded by what is read of it: a text of one byte too many is refused although its first
+    /// bytes, and its value, are those of a good number.
+    #[test]
+    fn pa_06_a_long_text_is_refused_by_its_length_and_shown_by_its_first_characters() {
+        assert_eq!(LEN_MAX, 64);
+        let padded = |len: usize, tail: &str| "0".repeat(len - tail.len()) + tail;
+        for (tail, value) in [("7", "7"), ("7.5", "7.5"), ("7E1", "70")] {
+            let longest = padded(LEN_MAX, tail);
+            assert_eq!(
+                exact(&longest).unwrap().normalize().to_string(),
+                value,
+                "{longest}"
+            );
+            for len in [LEN_MAX + 1, 10_000, 10_000_000] {
+                let refused = exact(&padded(len, tail)).unwrap_err();
+                assert_eq!(refused, ValueError::NotANumber("0".repeat(40)), "{len} bytes");
+            }
+        }
+        // Before anything else: of too many digits, which is what parsing would find, nothing is said.
+        for long in [
+            "9".repeat(10_000),
+            "9".repeat(10_000_000),
+            "0.1".to_owned() + &"1".repeat(10_000),
+        ] {
+            let shown = long.chars().take(40).collect();
+            assert_eq!(exact(&long), Err(ValueError::NotANumber(shown)));
         }
     }
 

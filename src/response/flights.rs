@@ -82,6 +82,8 @@ pub struct Trouble {
     pub refused: Option<(Timestamp, RejectionKind)>,
     /// The venue said that it is done, and it was not.
     pub ignored: bool,
+    /// The key was refused, and no answer since shows that it would be taken.
+    pub of_key: bool,
     /// The code of the last refusal, and how often it came in a row.
     pub same: (i64, u32),
     /// The last refusal, for people.
@@ -156,8 +158,9 @@ impl Flights {
             return Needs::default();
         };
         self.last_action = now;
-        self.powerless =
-            matches!(outcome, Outcome::Rejected(refusal) if refusal.kind == RejectionKind::Powerless);
+        if let Some(is_refused) = is_key_refused(outcome) {
+            self.powerless = is_refused;
+        }
         let leg = reduced_leg(&flight.intent).cloned();
         match outcome {
             Outcome::Accepted(report) => {
@@ -215,6 +218,7 @@ impl Flights {
                 };
                 trouble.not_before = now.after(pause);
                 trouble.refused = Some((now, rejection.kind));
+                trouble.of_key = is_key_refused(outcome).unwrap_or(trouble.of_key);
                 match rejection.kind {
                     RejectionKind::Conflict => trouble.conflict = true,
                     RejectionKind::Band => self.alarms.extend(trouble.deserted(now, now, leg.as_ref())),
@@ -520,9 +524,23 @@ impl Flights {
         self.last_action
     }
 
-    /// Whether the venue refuses the key.
+    /// Whether the venue refuses the key for something that is still wanted.
     pub fn is_powerless(&self) -> bool {
-        self.powerless
+        let mut troubles = self.legs.values().chain(self.cancels.values());
+        self.powerless && troubles.any(|trouble| trouble.of_key)
+    }
+
+    /// Nothing is demanded, so nothing is tried that could show whether a refused key works again: the next demand will
+    /// tell. What was refused keeps its pause until then.
+    pub fn rest(&mut self) {
+        self.powerless = false;
+    }
+
+    /// The venue answers the key again after it refused it: what waits for that is tried at once.
+    pub fn key_works(&mut self) {
+        self.powerless = false;
+        self.legs.retain(|_, trouble| !trouble.of_key);
+        self.cancels.retain(|_, trouble| !trouble.of_key);
     }
 
     /// When something here changes by time alone.
@@ -564,6 +582,20 @@ fn alarm(key: &IntentKey, leg: Option<&Leg>, kind: RejectionKind, trouble: &Trou
             trouble.last
         )),
         _ => None,
+    }
+}
+
+/// Whether an outcome shows that the key is refused, or that it is not; `None` when it shows neither, like an answer
+/// that never came, or one that nothing is served now.
+fn is_key_refused(outcome: &Outcome) -> Option<bool> {
+    match outcome {
+        Outcome::Rejected(rejection) => match rejection.kind {
+            RejectionKind::Powerless => Some(true),
+            RejectionKind::Retry(_) => None,
+            _ => Some(false),
+        },
+        Outcome::Accepted(_) | Outcome::Done => Some(false),
+        Outcome::Unknown(_) | Outcome::Suppressed => None,
     }
 }
 

@@ -394,3 +394,36 @@ fn solved_conflicts(sight: &Sight<'_>, round: &Round) -> Vec<Leg> {
     legs.filter(|leg| sight.flights.trouble(leg).is_some_and(|trouble| trouble.conflict))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Symbol;
+    use std::collections::BTreeSet;
+
+    fn id(account: &str, episode: &str, symbol: &str, held: &str, number: u32) -> ClientOrderId {
+        let leg = Leg::both(Symbol::new(symbol).unwrap());
+        let counter = (episode.to_owned(), leg);
+        let id = Planner::new(account).client_id(&counter, held.parse().unwrap(), number);
+        id.unwrap()
+    }
+
+    #[test]
+    fn mo_17_the_same_attempt_has_the_same_id_and_another_account_another_one() {
+        let attempts = [
+            ("main", "drawdown/account/1/5", "BTCUSDT", "0.5", 0),
+            ("other", "drawdown/account/1/5", "BTCUSDT", "0.5", 0),
+            ("main", "drawdown/account/1/6", "BTCUSDT", "0.5", 0),
+            ("main", "drawdown/account/1/5", "ETHUSDT", "0.5", 0),
+            ("main", "drawdown/account/1/5", "BTCUSDT", "0.4", 0),
+            ("main", "drawdown/account/1/5", "BTCUSDT", "-0.5", 0),
+            ("main", "drawdown/account/1/5", "BTCUSDT", "0.5", 1),
+        ];
+        let ids = |(account, episode, symbol, held, number)| id(account, episode, symbol, held, number);
+        let all: BTreeSet<ClientOrderId> = attempts.into_iter().map(ids).collect();
+        assert_eq!(all.len(), attempts.len());
+        // After a crash too.
+        assert_eq!(all, attempts.into_iter().map(ids).collect());
+        assert!(all.iter().all(|id| id.is_ours() && id.as_str().len() <= 36));
+    }
+}

@@ -290,6 +290,67 @@ fn merged(events: &[Event], picks: &[u8]) -> Vec<Event> {
     out
 }
 
+/// Two connections that overlap, as at a change of the stream: the old one tells what happened before `ends`, the new one
+/// what happened from `begins` on, and one of them may lag behind the other. So an event may come after newer ones of its
+/// own kind, and twice.
+fn overlapping(events: &[Event], begins: usize, ends: usize, picks: &[u8]) -> Vec<Event> {
+    let mut old = merged(&events[..ends], picks);
+    let mut new = merged(&events[begins.min(ends)..], picks);
+    old.reverse();
+    new.reverse();
+    let mut out = Vec::new();
+    let mut picks = picks.iter().rev().cycle();
+    while !old.is_empty() || !new.is_empty() {
+        let (first, second) = match picks.next().unwrap() {
+            0 => (&mut old, &mut new),
+            _ => (&mut new, &mut old),
+        };
+        out.extend(first.pop().or_else(|| second.pop()));
+    }
+    out
+}
+
+/// MO-08: years old, and no fill of it was ever told.
+#[test]
+fn mo_08_an_old_position_is_what_the_venue_says_and_no_fill_adds_to_it() {
+    let years = Span::from_secs(3 * 365 * 86_400);
+    let old = Timestamp::from_ms(START.ms() - years.ms());
+    for is_dated in [true, false] {
+        let mut venue = Venue::new();
+        let amount = |text: &str| text.parse::<Qty>().unwrap();
+        let dated = if is_dated { old } else { Timestamp::default() };
+        venue.held.insert(leg(0), (amount("7"), dated));
+        let mut book = book();
+        let held = |book: &Book| book.amount(&leg(0)).to_string();
+        apply(&mut book, START, &venue.readings(true));
+        assert_eq!(held(&book), "7");
+        // An order of the account fills; how much is held is not for the order to say.
+        let Event::Order(mut order) = venue.place(Store::Regular, &leg(0)) else {
+            panic!("an order is an order");
+        };
+        (order.executed, order.status) = (amount("2"), OrderStatus::Filled);
+        apply(
+            &mut book,
+            START,
+            &[Event::Order(order), Event::FillHint(leg(0).symbol)],
+        );
+        assert_eq!(held(&book), "7");
+        // The stream tells the amount: it is what is held, not what was added.
+        let told = venue.trade(&leg(0), amount("2"));
+        apply(&mut book, START, &[told]);
+        assert_eq!(held(&book), "9");
+        // A minute later the venue has another amount, and dates it as of old.
+        venue.held.insert(leg(0), (amount("4"), dated));
+        let later = START.after(Span::from_secs(60));
+        apply(&mut book, later, &venue.readings(true));
+        assert_eq!(held(&book), "4", "{is_dated}");
+        // And no reading of it at all is the one thing that says that it is gone.
+        venue.held.clear();
+        apply(&mut book, later.after(Span::from_secs(60)), &venue.readings(true));
+        assert_eq!(held(&book), "0");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -303,6 +364,21 @@ proptest! {
         let flow = apply(&mut book, venue.now, &merged(&events, &picks));
         prop_assert_eq!(state(&book), venue.truth());
         prop_assert_eq!(flow, venue.deposits);
+    }
+
+    #[test]
+    fn mo_01_mo_02_st_09_two_connections_that_overlap_give_the_same_account(
+        draws in draws(), bounds in any::<[prop::sample::Index; 2]>(), picks in prop::collection::vec(0u8..3, 1..40)
+    ) {
+        let mut venue = Venue::new();
+        let events: Vec<Event> = draws.into_iter().flat_map(|draw| venue.act(draw)).collect();
+        let [begins, ends] = bounds.map(|bound| bound.index(events.len() + 1));
+        let (mut book, mut backwards) = (book(), book());
+        apply(&mut book, venue.now, &overlapping(&events, begins, ends, &picks));
+        prop_assert_eq!(state(&book), venue.truth());
+        // A lagging connection may deliver an order's whole life backwards, and nothing of it is left.
+        apply(&mut backwards, venue.now, events.iter().rev());
+        prop_assert_eq!(state(&backwards), venue.truth());
     }
 
     #[test]

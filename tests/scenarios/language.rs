@@ -259,6 +259,26 @@ impl Stage {
                     at: self.now,
                 }))]
             }
+            // The wallet moves by this; the stream gives this reason, and how much of it came in from outside.
+            ["balance", amount, reason, change] => {
+                self.wallet += amount.parse().unwrap();
+                vec![venue(Event::Account(AccountUpdate {
+                    reason: match *reason {
+                        "external" => Reason::External,
+                        "internal" => Reason::Internal,
+                        "profit" => Reason::Profit,
+                        other => Reason::Unclassified(other.to_owned()),
+                    },
+                    balances: vec![BalanceChange {
+                        asset: Asset::new("USDT").unwrap(),
+                        wallet: self.wallet,
+                        cross_wallet: self.wallet,
+                        change: change.parse().unwrap(),
+                    }],
+                    positions: vec![],
+                    at: self.now,
+                }))]
+            }
             ["call", symbol] => {
                 let leg = leg_of(symbol);
                 let (amount, _) = self.positions.get(&leg).copied().unwrap();

@@ -28,7 +28,7 @@ pub fn words(decision: &Decision) -> Vec<String> {
         words.push(text);
     }
     for note in &decision.notes {
-        const TOLD: [&str; 10] = [
+        const TOLD: [&str; 11] = [
             "balances moved",
             "nobody takes",
             "verified",
@@ -39,6 +39,7 @@ pub fn words(decision: &Decision) -> Vec<String> {
             "stuck",
             "venue's own",
             "not believed",
+            "unknown reason",
         ];
         if note.text.starts_with("state ") || TOLD.iter().any(|part| note.text.contains(part)) {
             words.push(note.text.clone());

@@ -25,7 +25,7 @@ pub(super) fn fixture(name: &str) -> String {
     text.trim_end().to_owned()
 }
 
-fn names() -> BTreeSet<String> {
+pub(super) fn names() -> BTreeSet<String> {
     std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -70,7 +70,7 @@ pub(super) fn cancel(store: Store) -> Mutation {
 }
 
 /// What a file is received as.
-fn received(name: &str) -> Option<Received> {
+pub(super) fn received(name: &str) -> Option<Received> {
     let text = fixture(name);
     let (class, shape) = name.split_once('-').unwrap();
     let read = match shape {

@@ -10,6 +10,8 @@ pub mod client;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod objects;
+#[cfg(test)]
 mod oddities;
 pub mod outcome;
 mod parse;

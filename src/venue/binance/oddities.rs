@@ -5,7 +5,7 @@ use super::outcome::classify;
 use super::request::{Mutation, Read};
 use super::session::Session;
 use crate::event::{Event, Outcome, Reading};
-use crate::model::{ClientOrderId, Intent, OrderId, OrderStatus, Store, Symbol, Timestamp};
+use crate::model::{ClientOrderId, Intent, Order, OrderId, OrderStatus, Store, Symbol, Timestamp};
 use crate::venue::{Received, Via};
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_000_010_000);
@@ -281,4 +281,78 @@ fn pa_15_code_200_is_a_success_of_a_cancel_and_of_nothing_else() {
     // No batch is ever sent; an array with an error in it is no proof of anything.
     let batch = r#"[{"orderId":1,"clientOrderId":"bs-7f3a-001","status":"NEW"},{"code":-2022,"msg":"x"}]"#;
     assert!(matches!(classify(&reduce(), 200, batch), Outcome::Unknown(_)));
+}
+
+/// Whoever sends an order chooses its client id. One that we cannot keep must neither hide its order nor the others.
+#[test]
+fn pa_02_pa_09_an_order_whose_client_id_cannot_be_kept_is_an_order_all_the_same() {
+    let long = "x".repeat(10_000);
+    let odd = ["", r"a\nb", r"\u0000", r"\ud800", r"\u202e<b>", &long];
+    for (name, read, key, known) in [
+        (
+            "rest-open-orders",
+            Read::open_orders(),
+            "clientOrderId",
+            Store::Regular,
+        ),
+        (
+            "rest-open-algo-orders",
+            Read::open_algo_orders(),
+            "clientAlgoId",
+            Store::Conditional,
+        ),
+        (
+            "private-order-trade-update-new",
+            Read::time(),
+            "c",
+            Store::Regular,
+        ),
+        (
+            "private-algo-update-new",
+            Read::time(),
+            "caid",
+            Store::Conditional,
+        ),
+    ] {
+        let body = fixture(name);
+        let (before, rest) = body.split_once(&format!("\"{key}\":\"")).unwrap();
+        let (_, after) = rest.split_once('"').unwrap();
+        for id in odd {
+            let text = format!("{before}\"{key}\":\"{id}\"{after}");
+            let got = if name.starts_with("rest-") {
+                // Beside a good one, in either order.
+                let inner = |list: &str| list[1..list.len() - 1].to_owned();
+                let other = inner(&body).replacen("Id\":", "Id\":1", 1);
+                let list = format!("[{other},{},{other}]", inner(&text));
+                events(&mut Session::new(), &rest_of(&read, &list))
+            } else {
+                private(&text)
+            };
+            let orders: Vec<&Order> = got
+                .iter()
+                .flat_map(|event| match event {
+                    Event::OpenOrders(store, orders) if *store == known => orders.iter().collect(),
+                    Event::Order(order) if order.id.store == known => vec![order],
+                    other => panic!("{name} {id:.20}: {other:?}"),
+                })
+                .collect();
+            assert_eq!(orders.len(), if name.starts_with("rest-") { 3 } else { 1 });
+            // It can be cancelled: that goes by the venue's own number.
+            let odd = orders[orders.len() / 2];
+            assert!(odd.id.id > 0 && odd.client_id.as_ref().is_none_or(|id| !id.is_ours()));
+        }
+    }
+    // And the answer to its cancellation, which repeats the id, is one.
+    let answer = fixture("answer-cancel-order");
+    let (before, rest) = answer.split_once("\"clientOrderId\":\"").unwrap();
+    let (_, after) = rest.split_once('"').unwrap();
+    for id in odd {
+        let text = format!("{before}\"clientOrderId\":\"{id}\"{after}");
+        let outcome = classify(&cancel(Store::Regular), 200, &text);
+        assert_eq!(outcome, Outcome::Accepted(None), "{id:.20}");
+    }
+}
+
+fn rest_of(read: &Read, body: &str) -> Received {
+    rest(&read.line(), 200, body)
 }

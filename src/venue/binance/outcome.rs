@@ -9,7 +9,7 @@ use super::parse;
 use super::request::{Mutation, MutationKind};
 use super::wire;
 use crate::event::{Doubt, Outcome, Rejection, RejectionKind, Report};
-use crate::model::{Span, Timestamp};
+use crate::model::{ClientOrderId, Span, Timestamp};
 
 /// The venue's advice for a throttled or failed, not executed, request; doubled by the caller on repetition.
 const AGAIN: Span = Span::from_ms(200);
@@ -141,8 +141,8 @@ fn accepted(mutation: &Mutation, status: u16, body: &str) -> Outcome {
 /// How far an order got; `None` when the body is not an order, or another one than `expected`.
 fn report(body: &str, expected: Option<&str>) -> Option<Report> {
     let placed: wire::Placed<'_> = wire::object(body).ok()?;
-    let named = placed.client_order_id.as_ref().map(|id| id.as_str());
-    if expected.is_some() && named != expected {
+    let named: Option<ClientOrderId> = wire::label(placed.client_order_id, "clientOrderId").ok()?;
+    if expected.is_some() && named.as_ref().map(ClientOrderId::as_str) != expected {
         return None;
     }
     placed.order_id.read::<i64>("orderId").ok()?;

@@ -1,7 +1,7 @@
 //! Words for the shapes that accounts, contracts and answers come in.
 
 use super::{Stage, leg_of, rules};
-use backstop::event::{Claim, Claims, Event, Input, LegClaim, Reading, Settings};
+use backstop::event::{Claim, Claims, Event, Input, LegClaim, Reading, Settings, Transfer};
 use backstop::model::{
     Asset, AssetIndex, ClientOrderId, Instrument, IntentKey, Leg, MarginType, MarkPrice, Money, Order,
     OrderId, OrderKind, OrderStatus, PositionMode, PositionSide, Price, Qty, Store, Symbol, Tier, Timestamp,
@@ -183,6 +183,21 @@ impl Stage {
                 said.push(format!("reads: {}", told.join(", ")));
                 vec![]
             }
+            // The list of transfers has this one from now on; the wallet moved by it before.
+            ["income", amount] => {
+                self.transfers.push(Transfer {
+                    id: self.transfers.len() as i64 + 1,
+                    asset: Asset::new("USDT").unwrap(),
+                    amount: amount.parse().unwrap(),
+                    at: self.now,
+                });
+                vec![]
+            }
+            // The venue refuses the key for a reading of balances and positions.
+            ["fails", "key"] => vec![
+                Input::Venue(Event::KeyRefused),
+                Input::Venue(Event::ReadFailed(Reading::Holdings)),
+            ],
             ["fails", what] => venue(Event::ReadFailed(match *what {
                 "holdings" => Reading::Holdings,
                 "orders" => Reading::OpenOrders(Store::Regular),

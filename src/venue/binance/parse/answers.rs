@@ -8,7 +8,7 @@
 use super::rules::{asset_index, instrument, tiers};
 use super::{algo_status, element, margin_type, order_kind, order_status, position_side, side};
 use crate::event::{Event, Reading, Settings, Transfer};
-use crate::model::{ClientOrderId, MarginType, Order, OrderId, PositionMode, Qty, Store, Symbol, Timestamp};
+use crate::model::{MarginType, Order, OrderId, PositionMode, Qty, Store, Symbol, Timestamp};
 use crate::venue::binance::wire::{self, Bad, Num};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -86,9 +86,7 @@ fn open_order(row: wire::OrderRow<'_>) -> Result<Order, Bad> {
             symbol: row.symbol.read("symbol")?,
             id: row.order_id.read("orderId")?,
         },
-        client_id: row
-            .client_order_id
-            .and_then(|text| ClientOrderId::new(text.as_str()).ok()),
+        client_id: wire::label(row.client_order_id, "clientOrderId")?,
         side: side(&row.side)?,
         position_side: position_side(&row.position_side)?,
         kind: order_kind(row.kind.as_str()),
@@ -111,9 +109,7 @@ fn open_algo_order(row: wire::AlgoRow<'_>) -> Result<Order, Bad> {
             symbol: row.symbol.read("symbol")?,
             id: row.algo_id.read("algoId")?,
         },
-        client_id: row
-            .client_algo_id
-            .and_then(|text| ClientOrderId::new(text.as_str()).ok()),
+        client_id: wire::label(row.client_algo_id, "clientAlgoId")?,
         side: side(&row.side)?,
         position_side: position_side(&row.position_side)?,
         kind: order_kind(row.order_type.as_str()),

@@ -5,7 +5,7 @@
 use super::frames::shown;
 use super::{algo_status, element, margin_type, order_kind, order_status, position_side, side};
 use crate::event::{AccountUpdate, BalanceChange, CalledPosition, Event, MarginCall, PositionChange, Reason};
-use crate::model::{ClientOrderId, Leg, MarginType, Money, Order, OrderId, Price, Qty, Store, Timestamp};
+use crate::model::{Leg, MarginType, Money, Order, OrderId, Price, Qty, Store, Timestamp};
 use crate::venue::binance::wire::{self, Bad};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -71,7 +71,7 @@ pub fn order_update(update: wire::OrderEvent<'_, wire::OrderBody<'_>>) -> Result
             symbol: o.s.read("s")?,
             id: o.i.read("i")?,
         },
-        client_id: o.c.and_then(|text| ClientOrderId::new(text.as_str()).ok()),
+        client_id: wire::label(o.c, "c")?,
         side: side(&o.side)?,
         position_side: position_side(&o.ps)?,
         kind: order_kind(o.o.as_str()),
@@ -97,7 +97,7 @@ pub fn algo_update(update: wire::OrderEvent<'_, wire::AlgoBody<'_>>) -> Result<V
             symbol: o.s.read("s")?,
             id: o.aid.read("aid")?,
         },
-        client_id: o.caid.and_then(|text| ClientOrderId::new(text.as_str()).ok()),
+        client_id: wire::label(o.caid, "caid")?,
         side: side(&o.side)?,
         position_side: position_side(&o.ps)?,
         kind: order_kind(o.o.as_str()),

@@ -1,6 +1,6 @@
 //! Answers over REST.
 
-use super::{Num, Text};
+use super::{Label, Num, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -95,7 +95,7 @@ pub struct OrderRow<'a> {
     #[serde(borrow)]
     pub order_id: Num<'a>,
     #[serde(borrow)]
-    pub client_order_id: Option<Text<'a>>,
+    pub client_order_id: Option<Label<'a>>,
     #[serde(borrow)]
     pub symbol: Text<'a>,
     #[serde(borrow)]
@@ -130,7 +130,7 @@ pub struct Placed<'a> {
     #[serde(borrow)]
     pub order_id: Num<'a>,
     #[serde(borrow)]
-    pub client_order_id: Option<Text<'a>>,
+    pub client_order_id: Option<Label<'a>>,
     #[serde(borrow)]
     pub status: Text<'a>,
     #[serde(borrow)]
@@ -149,7 +149,7 @@ pub struct AlgoRow<'a> {
     #[serde(borrow)]
     pub algo_id: Num<'a>,
     #[serde(borrow)]
-    pub client_algo_id: Option<Text<'a>>,
+    pub client_algo_id: Option<Label<'a>>,
     #[serde(borrow)]
     pub order_type: Text<'a>,
     #[serde(borrow)]

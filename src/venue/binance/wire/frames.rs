@@ -1,6 +1,6 @@
 //! Frames of the streams. Keys of one letter keep their letter; those that differ only in case are spelled out.
 
-use super::{Num, Text};
+use super::{Label, Num, Text};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -99,7 +99,7 @@ pub struct OrderBody<'a> {
     #[serde(borrow)]
     pub s: Text<'a>,
     #[serde(borrow)]
-    pub c: Option<Text<'a>>,
+    pub c: Option<Label<'a>>,
     #[serde(borrow, rename = "S")]
     pub side: Text<'a>,
     #[serde(borrow)]
@@ -132,7 +132,7 @@ pub struct AlgoBody<'a> {
     #[serde(borrow)]
     pub s: Text<'a>,
     #[serde(borrow)]
-    pub caid: Option<Text<'a>>,
+    pub caid: Option<Label<'a>>,
     #[serde(borrow)]
     pub aid: Num<'a>,
     #[serde(borrow, rename = "S")]
@@ -151,7 +151,7 @@ pub struct AlgoBody<'a> {
     pub reduce_only: bool,
     #[serde(borrow)]
     pub ps: Text<'a>,
-    #[serde(default)]
+    /// Without it a stop that closes a whole position would be taken for one of nothing.
     pub cp: bool,
     #[serde(borrow)]
     pub aq: Option<Num<'a>>,

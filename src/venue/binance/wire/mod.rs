@@ -60,6 +60,11 @@ impl Text<'_> {
     }
 }
 
+/// A string that somebody else chose freely.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(transparent)]
+pub struct Label<'a>(#[serde(borrow)] &'a RawValue);
+
 /// A number, as a string or as a JSON number.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(transparent)]
@@ -100,6 +105,18 @@ impl<'a> Num<'a> {
         }
         Price::new(value).map(Some).map_err(|_| Bad(field))
     }
+}
+
+/// A name that may be left out; one that cannot be kept is as good as none and does not spoil its element.
+pub fn label<T: FromStr>(label: Option<Label<'_>>, field: &'static str) -> Result<Option<T>, Bad> {
+    let Some(Label(raw)) = label else {
+        return Ok(None);
+    };
+    if !raw.get().starts_with('"') {
+        return Err(Bad(field));
+    }
+    let text = serde_json::from_str::<Text<'_>>(raw.get()).ok();
+    Ok(text.and_then(|text| text.as_str().parse().ok()))
 }
 
 /// A price that may be left out, or blank.
