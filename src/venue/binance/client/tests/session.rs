@@ -19,7 +19,7 @@ use crate::venue::{Received, Via};
 
 pub(super) struct Guarded {
     pub(super) out: mpsc::Receiver<Received>,
-    pub(super) wants: mpsc::Sender<Want>,
+    pub(super) wants: Wants,
     cancel: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     clock: Clock,
@@ -34,11 +34,11 @@ pub(super) fn guard(
     let mut config = SessionConfig::new(&streams.url);
     change(&mut config);
     let (out_tx, out) = mpsc::channel(room);
-    let (wants, wants_rx) = mpsc::channel(16);
+    let (wants, wanted) = wants();
     let cancel = CancellationToken::new();
     let http = server.http();
     let clock = http.clock().clone();
-    let task = tokio::spawn(run(config, http, reader(), out_tx, wants_rx, cancel.clone()));
+    let task = tokio::spawn(run(config, http, reader(), out_tx, wanted, cancel.clone()));
     Guarded {
         out,
         wants,
@@ -353,11 +353,7 @@ async fn st_07_the_core_can_have_a_connection_replaced_that_it_does_not_believe(
     let mut guarded = guard(&server, &streams, 256, |_| {});
     let _mute = streams.next().await;
     guarded.armed().await;
-    guarded
-        .wants
-        .send(Want::Reconnect("mute".to_owned()))
-        .await
-        .unwrap();
+    guarded.wants.ask(Want::Reconnect("mute".to_owned()));
     let _second = streams.next().await;
     let seen = guarded.until(|via| *via == Via::Link(Link::Up)).await;
     assert!(
@@ -399,7 +395,7 @@ async fn marks_of_the_watched_symbols_are_subscribed_and_again_after_a_loss() {
     let _private = streams.next().await;
     guarded.armed().await;
     let watched = [Symbol::new("BTCUSDT").unwrap()].into();
-    guarded.wants.send(Want::Watch(watched)).await.unwrap();
+    guarded.wants.ask(Want::Watch(watched));
     for _ in 0..2 {
         let mut market = streams.next().await;
         assert_eq!(market.target, "/market/ws");
@@ -508,7 +504,7 @@ async fn li_01_while_the_venue_wants_silence_reads_say_so_and_are_not_sent() {
         .until(|via| matches!(via, Via::Rest { status: 418, .. }))
         .await;
     let asked = server.asked().len();
-    guarded.wants.send(Want::Settings).await.unwrap();
+    guarded.wants.ask(Want::Settings);
     let silent = |via: &Via| matches!(via, Via::Rest { status: 0, body, .. } if body.contains("silence"));
     guarded.until(silent).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -517,6 +513,48 @@ async fn li_01_while_the_venue_wants_silence_reads_say_so_and_are_not_sent() {
     let before = server.asked().len();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.asked().len(), before);
+    guarded.end().await;
+}
+
+#[tokio::test]
+async fn li_02_the_end_of_an_episode_is_proven_out_of_the_reserve() {
+    let server = Server::start(|asked| match venue(asked) {
+        Reply::Http(status, _, body) => Reply::Http(status, "x-mbx-used-weight-1m: 2280\r\n", body),
+        other => other,
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |_| {});
+    let _peer = streams.next().await;
+    guarded.armed().await;
+    let lists = "GET /fapi/v1/openAlgoOrders";
+    guarded.until(|via| is_read(via, lists)).await;
+    // At 95 % of the weight a list of orders is not asked for. When the minute turns in between it is, once.
+    let put_off = |via: &Via| matches!(via, Via::Rest { request, status: 0, .. } if request == lists);
+    let asking = async {
+        loop {
+            guarded.wants.ask(Want::OpenOrders);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let refused = async {
+        while let Some(received) = guarded.out.recv().await {
+            if put_off(&received.via) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = soon(refused) => {}
+        () = asking => {}
+    }
+    // While an episode works it is asked for at once, and not in the next minute.
+    let began = guarded.clock.now();
+    guarded.wants.ask(Want::Reserve(true));
+    guarded.wants.ask(Want::OpenOrders);
+    let told = |via: &Via| matches!(via, Via::Rest { request, status: 200, .. } if request == lists);
+    guarded.until(told).await;
+    assert!(guarded.clock.now().since(began) < Span::from_secs(2));
     guarded.end().await;
 }
 
