@@ -27,6 +27,7 @@ mod wants;
 
 pub use answer::{Answer, NoAnswer, NoKey};
 pub use budget::{Importance, WEIGHT_MAX};
+pub(crate) use http::FIREWALL_PAUSE;
 pub use http::{Http, HttpConfig, RECV_WINDOW_MS};
 pub use permissions::Permissions;
 pub(crate) use round::clock_is_off;

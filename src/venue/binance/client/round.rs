@@ -50,14 +50,14 @@ pub(super) async fn perform(
         Kind::Transfers => vec![Read::transfers(transfers_since)],
         Kind::Clock => {
             let synced = http.sync_clock(reader).await;
-            if let Err(why) = &synced {
-                tracing::warn!(why, "the venue's clock could not be read");
+            if let Err(none) = &synced {
+                tracing::warn!(none.why, "the venue's clock could not be read");
             }
             return Finished {
                 kind,
                 received: Vec::new(),
                 well: synced.is_ok(),
-                not_before: None,
+                not_before: synced.err().and_then(|none| none.not_before),
                 clock_is_off: false,
             };
         }

@@ -45,7 +45,7 @@ const OVERLAP: Span = Span::from_secs(2);
 /// Pause before the key is extended again after a failure; it stays valid for 40 minutes more.
 const KEEP_AGAIN: Span = Span::from_secs(5);
 
-/// Pause after the venue refused our key at connect (ST-25), or its firewall us (LI-13).
+/// Pause after the venue refused our key (ST-25), or its firewall us (LI-13), at connect or when the key is extended.
 const REFUSED_PAUSE: Span = Span::from_secs(60);
 
 /// A fresh connection that has shown no proof of life within this time counts as failed: another one is opened beside it
@@ -81,9 +81,9 @@ pub async fn run(
         let synced = http.sync_clock(&reader).await;
         let now = http.clock().now();
         let mut reads = Reads::new(config.digest_interval, now);
-        if let Err(why) = synced {
-            tracing::warn!(why, "the venue's clock could not be read");
-            reads.ask(Kind::Clock, now);
+        if let Err(none) = synced {
+            tracing::warn!(none.why, "the venue's clock could not be read");
+            reads.ended(Kind::Clock, false, none.not_before, now);
         }
         let start = http.timestamp().ms().saturating_sub(TRANSFERS_SLACK.ms());
         let mut session = Session {
@@ -445,7 +445,7 @@ impl Session {
             }
             Err(not) => {
                 tracing::warn!(why = not.why, "the listenKey could not be extended");
-                live.keep_at = now.after(KEEP_AGAIN);
+                live.keep_at = now.after(if not.refused { REFUSED_PAUSE } else { KEEP_AGAIN });
             }
         }
     }

@@ -28,8 +28,8 @@ pub struct Snapshot {
 /// `transfers_since` is where the kept state left off.
 pub async fn snapshot(http: &Http, reader: &ReadSigner, transfers_since: Timestamp) -> Snapshot {
     let mut received = Vec::new();
-    if let Err(why) = http.sync_clock(reader).await {
-        tracing::warn!(why, "the venue's clock could not be read");
+    if let Err(none) = http.sync_clock(reader).await {
+        tracing::warn!(none.why, "the venue's clock could not be read");
     }
     let sent = http.clock().now();
     let time = http.read(&Read::time(), reader, Importance::Vital).await;

@@ -611,3 +611,34 @@ async fn li_06_a_machine_that_slept_connects_and_reads_everything_afresh() {
     assert!(slept.ms() - 1_000 < guarded.clock.now().since(before).ms());
     guarded.end().await;
 }
+
+#[tokio::test]
+async fn li_13_behind_a_firewall_neither_clock_nor_key_is_asked_for_again_soon() {
+    let blocked = || Reply::Http(403, "", "<html>blocked</html>".to_owned());
+    let everything = Server::start(move |_| blocked()).await;
+    let posts = AtomicUsize::new(0);
+    let extending = Server::start(move |asked| match asked.path() {
+        "/fapi/v1/listenKey" if 0 < posts.fetch_add(1, Ordering::SeqCst) => blocked(),
+        _ => venue(asked),
+    })
+    .await;
+    let mut streams = Streams::start().await;
+    let mute = guard(&everything, &streams, 4_096, |_| {});
+    let kept = guard(&extending, &streams, 4_096, |config| {
+        config.keepalive = Span::from_ms(200)
+    });
+    let _peer = streams.next().await;
+    // Two of the pauses after any other failure.
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    let asked: Vec<String> = everything.asked().iter().map(|asked| asked.line()).collect();
+    let count = |line: &str| asked.iter().filter(|asked| *asked == line).count();
+    assert_eq!(
+        (count("GET /fapi/v1/time"), count("POST /fapi/v1/listenKey")),
+        (1, 1),
+        "{asked:?}"
+    );
+    // Connected, extended in vain, and not again.
+    assert_eq!(extending.count("POST /fapi/v1/listenKey"), 2);
+    mute.end().await;
+    kept.end().await;
+}
