@@ -14,5 +14,6 @@ mod protocol;
 mod soak;
 mod stage;
 mod stream;
+mod tls;
 
 mod story;
