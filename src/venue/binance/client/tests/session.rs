@@ -322,6 +322,27 @@ async fn st_26_a_frame_that_is_no_text_costs_the_connection() {
 }
 
 #[tokio::test]
+async fn st_13_a_connection_that_gives_errors_without_end_is_dropped_at_the_first() {
+    let server = Server::start(venue).await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |_| {});
+    let peer = streams.next().await;
+    guarded.armed().await;
+    // Closed without a farewell, so that the machine answers with a reset: each further read is an error.
+    peer.socket.get_ref().set_zero_linger().unwrap();
+    drop(peer);
+    let _second = streams.next().await;
+    let mut seen = guarded.until(|via| *via == Via::Link(Link::Up)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    while let Ok(received) = guarded.out.try_recv() {
+        seen.push(received.via);
+    }
+    assert_eq!(seen.iter().filter(|via| is_down(via)).count(), 1, "{seen:?}");
+    assert_eq!(server.count("POST /fapi/v1/listenKey"), 2);
+    guarded.end().await;
+}
+
+#[tokio::test]
 async fn st_23_a_core_that_does_not_keep_pace_costs_the_connection_and_is_told() {
     let server = Server::start(venue).await;
     let mut streams = Streams::start().await;
