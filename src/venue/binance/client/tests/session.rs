@@ -643,6 +643,16 @@ async fn li_13_behind_a_firewall_neither_clock_nor_key_is_asked_for_again_soon()
         _ => venue(asked),
     })
     .await;
+    // The clock was read at the start; later its reading is blocked, whatever asks for it.
+    let reads = AtomicUsize::new(0);
+    let later = Server::start(move |asked| match asked.path() {
+        "/fapi/v1/time" if 3 <= reads.fetch_add(1, Ordering::SeqCst) => blocked(),
+        "/fapi/v3/account" => Reply::Http(400, "", r#"{"code":-1021,"msg":"Timestamp"}"#.to_owned()),
+        _ => venue(asked),
+    })
+    .await;
+    let elsewhere = Streams::start().await;
+    let timed = guard(&later, &elsewhere, 4_096, |_| {});
     let mut streams = Streams::start().await;
     let mute = guard(&everything, &streams, 4_096, |_| {});
     let kept = guard(&extending, &streams, 4_096, |config| {
@@ -660,6 +670,8 @@ async fn li_13_behind_a_firewall_neither_clock_nor_key_is_asked_for_again_soon()
     );
     // Connected, extended in vain, and not again.
     assert_eq!(extending.count("POST /fapi/v1/listenKey"), 2);
+    assert_eq!(later.count("GET /fapi/v1/time"), 4);
     mute.end().await;
     kept.end().await;
+    timed.end().await;
 }
