@@ -96,10 +96,10 @@ fn li_05_b9_a_clock_that_is_off_or_jumps_is_corrected_and_the_position_closed() 
 fn li_05_a_clock_that_jumps_under_an_order_costs_one_retry_and_two_seconds() {
     each([-10_000i64, -3_000, 3_000, 10_000], |offset| {
         let stage = Armed::new(QUIET, "");
-        // 300 ms there and back on average, and not the same in both directions.
+        // Up to 300 ms there and back, and not the same in both directions.
         stage
             .exchange
-            .fault(r#"{"what":{"latency":{"ms":100,"jitter_ms":100}}}"#);
+            .fault(r#"{"what":{"latency":{"ms":50,"jitter_ms":100}}}"#);
         stage
             .exchange
             .fault(&format!(r#"{{"what":{{"clock":{{"offset_ms":{offset}}}}}}}"#));
