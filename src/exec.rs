@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{Doubt, Outcome, Rejection, RejectionKind};
 use crate::model::{ClientOrderId, Intent, IntentKey, Span, Symbol, Timestamp};
-use crate::venue::binance::client::{Http, Importance, RECV_WINDOW_MS, clock_is_off};
+use crate::venue::binance::client::{FIREWALL_PAUSE, Http, Importance, RECV_WINDOW_MS, clock_is_off};
 use crate::venue::binance::outcome;
 use crate::venue::binance::request::{Mutation, Read};
 use crate::venue::binance::sign::{ReadSigner, TradeSigner};
@@ -221,10 +221,13 @@ impl Live {
             let mut not_before = None;
             match self.http.read(&read, &self.reader, Importance::Vital).await {
                 Ok(answer) if clock_is_off(&answer.body) => {
-                    if let Err(why) = self.http.sync_clock(&self.reader).await {
-                        tracing::warn!(why, "the venue's clock could not be read");
+                    if let Err(none) = self.http.sync_clock(&self.reader).await {
+                        tracing::warn!(none.why, "the venue's clock could not be read");
+                        not_before = none.not_before;
                     }
                 }
+                // The firewall: asking on would only prolong it (LI-13), and the stream and the position tell as well.
+                Ok(answer) if answer.status == 403 => not_before = Some(answer.at.after(FIREWALL_PAUSE)),
                 Ok(answer) => match outcome::queried(answer.status, &answer.body) {
                     Some(Outcome::Rejected(rejection)) if rejection.kind == RejectionKind::Absent => {
                         absent = if believed <= asked { absent + 1 } else { 0 };

@@ -450,6 +450,11 @@ impl Guard {
         held.unwrap_or(State::Armed)
     }
 
+    /// Whether an episode works: something is being closed, or not yet proven to be.
+    pub fn is_working(&self) -> bool {
+        !self.working.is_empty()
+    }
+
     /// The account's label.
     pub fn account(&self) -> &str {
         &self.account

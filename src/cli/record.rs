@@ -75,7 +75,7 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
         args.output.display()
     );
     let (received_in, mut received) = mpsc::channel(RECEIVED_MAX);
-    let (wants, wants_out) = mpsc::channel(16);
+    let (wants, wanted) = client::wants();
     let cancel = CancellationToken::new();
     let session = SessionConfig {
         digest_interval: account.timing.digest_interval,
@@ -87,7 +87,7 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
         Arc::new(http),
         signer,
         received_in,
-        wants_out,
+        wanted,
         cancel.clone(),
     ));
     let mut lines = 0u64;
@@ -105,7 +105,7 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
             item = received.recv() => {
                 let Some(item) = item else { break };
                 for want in watcher.take(&item) {
-                    let _ = wants.try_send(want);
+                    wants.ask(want);
                 }
                 let at = item.at;
                 tape.write(&Entry::Received(item), at);

@@ -370,3 +370,19 @@ async fn pr_03_a_panic_of_the_executor_ends_the_run() {
     soon(cancel.cancelled()).await;
     assert!(executor.is_broken());
 }
+
+#[tokio::test]
+async fn li_13_an_order_is_not_looked_for_through_a_firewall_without_pause() {
+    let server = Server::start(|asked| match asked.method.as_str() {
+        "POST" => Reply::Cut,
+        _ => Reply::Http(403, "", "<html>blocked</html>".to_owned()),
+    })
+    .await;
+    let (executor, mut outcomes, cancel) = executor(&server);
+    executor.submit(reduce());
+    assert!(is_unknown(&next(&mut outcomes).await));
+    // Any other failure would have been followed by three more looks.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(server.count("GET /fapi/v1/order"), 1);
+    cancel.cancel();
+}

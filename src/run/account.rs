@@ -31,8 +31,6 @@ use tokio_util::sync::CancellationToken;
 const EVENTS_MAX: usize = 16_384;
 /// Outcomes waiting for the core; a flatten of every symbol at once fits.
 const OUTCOMES_MAX: usize = 1_024;
-/// Readings asked for and not yet begun; the session merges equal ones.
-const WANTS_MAX: usize = 64;
 /// How long the last save may take at shutdown; SPEC.md section 5 allows 5 s for all of it.
 const LAST_SAVE: Duration = Duration::from_secs(2);
 
@@ -140,7 +138,7 @@ pub async fn guard_account(
         Executor::dry(outcomes_in.clone())
     };
     let (received_in, mut received) = mpsc::channel(EVENTS_MAX);
-    let (wants, wants_out) = mpsc::channel(WANTS_MAX);
+    let (wants, wanted) = client::wants();
     let session = SessionConfig {
         digest_interval: account.timing.digest_interval,
         keepalive: account.timing.keepalive,
@@ -152,7 +150,7 @@ pub async fn guard_account(
         Arc::clone(&http),
         signer()?,
         received_in,
-        wants_out,
+        wanted,
         cancel.clone(),
     ));
     let mut warm = tokio::spawn({

@@ -14,7 +14,7 @@ use crate::journal::store::{Store, Ticket};
 use crate::model::{Intent, IntentKey, Leg, Position, Qty, Span, Symbol, Timestamp};
 use crate::replay::lines::{GuardLine, decision_lines};
 use crate::replay::recording::Entry;
-use crate::venue::binance::client::Want;
+use crate::venue::binance::client::{Want, Wants};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,12 +41,14 @@ pub struct Hands {
     is_live: bool,
     executor: Executor,
     store: Option<Store>,
-    wants: mpsc::Sender<Want>,
+    wants: Wants,
     outlets: Outlets,
     outcomes: mpsc::Sender<(IntentKey, Outcome)>,
     tape: Option<Tape>,
     newest: watch::Sender<Arc<Newest>>,
     watched: BTreeSet<Symbol>,
+    /// Whether the session was told that an episode works.
+    is_working: bool,
     revision: u64,
     began: Timestamp,
     published: Timestamp,
@@ -74,7 +76,7 @@ impl Hands {
         account: &Account,
         executor: Executor,
         store: Store,
-        wants: mpsc::Sender<Want>,
+        wants: Wants,
         outlets: Outlets,
         outcomes: mpsc::Sender<(IntentKey, Outcome)>,
         tape: Option<Tape>,
@@ -92,6 +94,7 @@ impl Hands {
             tape,
             newest: watch::Sender::new(Arc::new(Newest::new())),
             watched: BTreeSet::new(),
+            is_working: false,
             revision: 0,
             began: now,
             published: Timestamp::default(),
@@ -200,6 +203,11 @@ impl Hands {
 
     /// Asks the session for what the decision needs to know.
     fn read(&mut self, guard: &Guard, decision: &Decision) {
+        // Before the wishes: they may need the reserve (LI-02).
+        if self.is_working != guard.is_working() {
+            self.is_working = guard.is_working();
+            self.wants.ask(Want::Reserve(self.is_working));
+        }
         let needs = decision.needs;
         if !needs.is_none() {
             let all = [
@@ -214,8 +222,7 @@ impl Hands {
                 ),
             ];
             for (_, want) in all.into_iter().filter(|(wanted, _)| *wanted) {
-                // A full queue holds the same wishes already: the session merges them.
-                let _ = self.wants.try_send(want);
+                self.wants.ask(want);
             }
         }
         // While an order waits to be checked against the newest positions, they are kept new.
@@ -231,7 +238,8 @@ impl Hands {
         if watched.len() + self.watched.len() <= WATCHED_MAX {
             watched.extend(self.watched.iter().cloned());
         }
-        if watched != self.watched && self.wants.try_send(Want::Watch(watched.clone())).is_ok() {
+        if watched != self.watched {
+            self.wants.ask(Want::Watch(watched.clone()));
             self.watched = watched;
         }
     }
@@ -424,10 +432,13 @@ impl Hands {
 mod tests {
     use super::super::account::tests::account;
     use super::*;
-    use crate::event::{Event, Holdings, Input};
+    use crate::event::{Command, Event, Holdings, Input, KillAction};
     use crate::guard::Start;
-    use crate::model::{ClientOrderId, Money, Pricing, ReduceOrder};
+    use crate::model::{ClientOrderId, Money, Pricing, ReduceOrder, Store as OrderStore};
     use crate::policy::PolicySet;
+    use crate::venue::binance::client;
+    use futures_util::FutureExt;
+    use std::path::Path;
     use tokio::sync::broadcast;
 
     /// A guard that knows of this position.
@@ -437,22 +448,78 @@ mod tests {
             policies: Vec::new(),
         };
         let mut guard = Guard::new("main", set, Span::from_secs(15), Start::Fresh);
+        guard.step(now, &Input::Venue(held(leg, amount, now)));
+        guard
+    }
+
+    /// A reading that shows this position and nothing else.
+    fn held(leg: &Leg, amount: &str, at: Timestamp) -> Event {
         let position = Position {
             amount: amount.parse().unwrap(),
             entry: None,
             margin: None,
             isolated_wallet: Money::ZERO,
-            at: now,
+            at,
         };
-        let holdings = Holdings {
+        Event::Holdings(Holdings {
             balances: Vec::new(),
             positions: vec![(leg.clone(), position)],
             marks: Vec::new(),
             disputed: Vec::new(),
             claims: None,
+        })
+    }
+
+    /// Hands that send nothing, with what they want and what comes of their orders.
+    fn dry(folder: &Path, now: Timestamp) -> (Hands, client::Wanted, mpsc::Receiver<(IntentKey, Outcome)>) {
+        let outlets = Outlets {
+            status: watch::Sender::new(Arc::default()),
+            events: broadcast::Sender::new(4),
+            story: None,
         };
-        guard.step(now, &Input::Venue(Event::Holdings(holdings)));
-        guard
+        let (store, _) = Store::open(folder, "main").unwrap();
+        let (outcomes_in, outcomes) = mpsc::channel(4);
+        let (wants, wanted) = client::wants();
+        let executor = Executor::dry(outcomes_in.clone());
+        let account = account(false);
+        let hands = Hands::new(&account, executor, store, wants, outlets, outcomes_in, None, now);
+        (hands, wanted, outcomes)
+    }
+
+    #[tokio::test]
+    async fn li_02_the_reserve_of_the_budget_is_open_while_an_episode_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_ms(1_795_000_000_000);
+        let leg = Leg::both(Symbol::new("BTCUSDT").unwrap());
+        let (mut hands, mut wanted, _outcomes) = dry(folder.path(), now);
+        let mut guard = holding(&leg, "0.5", now);
+        let flat = Input::Venue(held(&leg, "0", now.after(Span::from_secs(3))));
+        let none_open = |store| Input::Venue(Event::OpenOrders(store, Vec::new()));
+        let kill = Command::Kill {
+            action: KillAction::Flatten,
+            symbol: None,
+            reason: "by hand".into(),
+        };
+        for (input, told) in [
+            (Input::Tick, None),
+            (Input::Command(kill), Some(true)),
+            (Input::Tick, None),
+            (flat.clone(), None),
+            (none_open(OrderStore::Regular), None),
+            (none_open(OrderStore::Conditional), Some(false)),
+            (flat, None),
+        ] {
+            let at = guard.book().now().after(Span::from_secs(1));
+            let decision = guard.step(at, &input);
+            hands.act(&guard, decision);
+            let mut reserve = None;
+            while let Some(Some(want)) = wanted.next().now_or_never() {
+                if let Want::Reserve(is_open) = want {
+                    reserve = Some(is_open);
+                }
+            }
+            assert_eq!(reserve, told, "{input:?}");
+        }
     }
 
     #[tokio::test]
@@ -460,17 +527,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let now = Timestamp::from_ms(1_795_000_000_000);
         let leg = Leg::both(Symbol::new("BTCUSDT").unwrap());
-        let account = account(false);
-        let outlets = Outlets {
-            status: watch::Sender::new(Arc::default()),
-            events: broadcast::Sender::new(4),
-            story: None,
-        };
-        let (store, _) = Store::open(folder.path(), "main").unwrap();
-        let (outcomes_in, mut outcomes) = mpsc::channel(4);
-        let (wants, _wants) = mpsc::channel(4);
-        let executor = Executor::dry(outcomes_in.clone());
-        let mut hands = Hands::new(&account, executor, store, wants, outlets, outcomes_in, None, now);
+        let (mut hands, _wanted, mut outcomes) = dry(folder.path(), now);
         // Decided against half a bitcoin long; by the time of sending it is still long, gone, or short.
         for (held, is_sent) in [("0.5", true), ("0", false), ("-0.2", false)] {
             let [long, step] = ["0.5", "0.001"].map(|text| text.parse().unwrap());

@@ -93,6 +93,37 @@ fn li_05_b9_a_clock_that_is_off_or_jumps_is_corrected_and_the_position_closed() 
 }
 
 #[test]
+fn li_05_a_clock_that_jumps_under_an_order_costs_one_retry_and_two_seconds() {
+    each([-10_000i64, -3_000, 3_000, 10_000], |offset| {
+        let stage = Armed::new(QUIET, "");
+        // Up to 300 ms there and back, and not the same in both directions.
+        stage
+            .exchange
+            .fault(r#"{"what":{"latency":{"ms":50,"jitter_ms":100}}}"#);
+        stage
+            .exchange
+            .fault(&format!(r#"{{"what":{{"clock":{{"offset_ms":{offset}}}}}}}"#));
+        stage.kill_by_file();
+        let ms = |report: &Value| report["elapsed_ms"].as_i64().unwrap();
+        let refused = |report: &Value| report["errors"]["-1021"].as_u64() >= Some(1);
+        // By the exchange's own time, from its first refusal to the close.
+        let first = ms(&stage.exchange.wait("a refusal", |report| {
+            refused(report) || report["positions"] == serde_json::json!({})
+        }));
+        let report = stage
+            .exchange
+            .wait("flat", |report| report["positions"] == serde_json::json!({}));
+        let took = ms(&report) - first;
+        println!("{offset}: {took} ms, {}", report["errors"]);
+        assert!(refused(&report), "{offset}: the jump was not felt");
+        assert!(took <= 2_000, "{offset}: {took} ms");
+        let sent = report["requests"]["POST /fapi/v1/order"].as_u64().unwrap();
+        assert!(sent <= 2, "{offset}: {sent} orders sent");
+        kept_its_word(&report);
+    });
+}
+
+#[test]
 fn li_06_b8_a_process_that_was_asleep_reads_before_it_decides() {
     let stage = Armed::new(QUIET, "");
     let signal = |name: &str| {
@@ -128,6 +159,40 @@ fn li_09_a_key_that_may_not_trade_is_shown_and_works_again() {
     );
     stage.kill_by_file();
     stage.folder.wait_for("-> powerless");
+    flattened(&stage);
+}
+
+#[test]
+fn li_09_a_key_that_may_do_nothing_makes_the_guard_powerless_and_is_tried_slowly() {
+    let stage = Armed::new(QUIET, "");
+    let refuse = |route: &str| {
+        stage.exchange.fault(&format!(
+            r#"{{"what":{{"answer":{{"route":"{route}","status":401,"code":-2015,"message":"Invalid API-key, IP, or permissions for action."}}}}}}"#
+        ));
+    };
+    // The readings alone tell it: nothing was sent that could be refused.
+    refuse("GET /fapi/v*");
+    stage.folder.wait_for("armed -> powerless");
+    assert_eq!(stage.requests("POST /fapi/v1/order"), 0);
+    refuse("POST /fapi/v1/order");
+    refuse("DELETE *");
+    stage.kill_by_file();
+    stage
+        .exchange
+        .wait("tried", |report| report["requests"]["POST /fapi/v1/order"] == 1);
+    let lines = [
+        "GET /fapi/v3/account",
+        "GET /fapi/v1/openOrders",
+        "POST /fapi/v1/order",
+    ];
+    let before = lines.map(|line| stage.requests(line));
+    std::thread::sleep(Duration::from_secs(15));
+    for (line, before) in lines.into_iter().zip(before) {
+        let tries = stage.requests(line) - before;
+        assert!(tries <= 2, "{line}: {tries} tries in 15 s");
+    }
+    assert_eq!(stage.folder.state_word(), "powerless");
+    stage.exchange.heal();
     flattened(&stage);
 }
 

@@ -15,5 +15,6 @@ mod protocol;
 mod soak;
 mod stage;
 mod stream;
+mod tls;
 
 mod story;

@@ -287,6 +287,40 @@ fn st_13_st_26_broken_connections_are_replaced_and_the_rest_is_read() {
     stage.must_hear();
 }
 
+/// Processor time of a process so far, by the system's count of hundredths of a second.
+#[cfg(target_os = "linux")]
+fn busy(pid: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // The name, in brackets, may have spaces; user and system time are the 12th and 13th after it.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    Duration::from_millis(ticks.map(|text| text.parse::<u64>().unwrap() * 10).sum())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn st_13_a_guard_that_sees_nothing_but_errors_does_not_spin() {
+    const SEEN: Duration = Duration::from_secs(8);
+    for what in [r#""cut""#, r#"{"reset":{"after":20}}"#] {
+        let stage = Armed::new(QUIET, LIMIT);
+        let (before, idle) = (stage.requests("POST /fapi/v1/listenKey"), busy(&stage.pid()));
+        stage
+            .exchange
+            .fault(&format!(r#"{{"side":"stream","what":{what}}}"#));
+        stage.exchange.fault(r#"{"what":{"close":{"code":1001}}}"#);
+        std::thread::sleep(SEEN);
+        let tries = stage.requests("POST /fapi/v1/listenKey") - before;
+        let spent = busy(&stage.pid()) - idle;
+        println!("{what}: {tries} tries, {spent:?} of {SEEN:?}");
+        // At once, and then after pauses that double from a quarter of a second.
+        assert!((2..=8).contains(&tries), "{what}: {tries} tries in {SEEN:?}");
+        // Four times what is allowed, for a build without optimisation.
+        assert!(spent < SEEN / 5, "{what}: busy for {spent:?} of {SEEN:?}");
+        stage.exchange.heal();
+        stage.must_hear();
+    }
+}
+
 #[test]
 fn st_14_every_phase_of_a_connect_has_an_end() {
     let stage = Armed::new(QUIET, LIMIT);

@@ -19,6 +19,9 @@ pub enum Importance {
     Routine,
     /// Keeps the guard seeing: balances and positions. Stops at 90 %.
     Sight,
+    /// Proves that an episode is over, or what of it is left: balances, positions and lists of orders while one works.
+    /// Stops at 99 %, which leaves the last few for cancels.
+    Proof,
     /// Moves risk, or finds out whether it moved: mutations, their queries, the stream's key, the clock.
     Vital,
 }
@@ -73,7 +76,7 @@ impl Budget {
     pub fn take(&mut self, now: Timestamp, importance: Importance, weight: u32) -> Result<(), Refusal> {
         let silent = match importance {
             Importance::Vital => self.all_from,
-            Importance::Routine | Importance::Sight => self.all_from.max(self.reads_from),
+            Importance::Routine | Importance::Sight | Importance::Proof => self.all_from.max(self.reads_from),
         };
         if now < silent {
             return Err(Refusal::Told(silent));
@@ -82,6 +85,7 @@ impl Budget {
         let share = match importance {
             Importance::Routine => 75,
             Importance::Sight => 90,
+            Importance::Proof => 99,
             Importance::Vital => 100,
         };
         let allowed = u64::from(self.limit) * share / 100;
@@ -168,6 +172,10 @@ mod tests {
             (1_800, Importance::Routine, 1, Err(Refusal::Spent(at(120_000)))),
             (1_800, Importance::Sight, 5, Ok(())),
             (2_156, Importance::Sight, 5, Err(Refusal::Spent(at(120_000)))),
+            // At 95 % both lists of orders, and then balances and positions.
+            (2_280, Importance::Proof, 80, Ok(())),
+            (2_360, Importance::Proof, 10, Ok(())),
+            (2_370, Importance::Proof, 10, Err(Refusal::Spent(at(120_000)))),
             (2_400, Importance::Vital, 1, Ok(())),
         ] {
             let mut budget = Budget::new(2_400);
@@ -204,7 +212,12 @@ mod tests {
     fn li_01_nothing_is_asked_before_the_time_that_the_venue_named() {
         let mut budget = Budget::new(2_400);
         budget.silence(at(5_000));
-        for importance in [Importance::Routine, Importance::Sight, Importance::Vital] {
+        for importance in [
+            Importance::Routine,
+            Importance::Sight,
+            Importance::Proof,
+            Importance::Vital,
+        ] {
             assert_eq!(
                 budget.take(at(4_999), importance, 1),
                 Err(Refusal::Told(at(5_000)))
@@ -220,6 +233,7 @@ mod tests {
         let mut budget = Budget::new(2_400);
         budget.silence_reads(at(30_000));
         assert!(budget.take(at(1), Importance::Sight, 5).is_err());
+        assert!(budget.take(at(1), Importance::Proof, 5).is_err());
         assert!(budget.take(at(1), Importance::Vital, 1).is_ok());
         assert_eq!(budget.wait(at(1), true), None);
     }

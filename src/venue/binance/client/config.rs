@@ -1,8 +1,6 @@
-//! What the session is told: once at its start, and by the core as it goes.
+//! What the session is told at its start.
 
-use std::collections::BTreeSet;
-
-use crate::model::{Span, Symbol, Timestamp};
+use crate::model::{Span, Timestamp};
 
 /// What the task needs to know.
 #[derive(Clone, Debug)]
@@ -35,23 +33,4 @@ impl SessionConfig {
             transfers_since: None,
         }
     }
-}
-
-/// What the core wants of the venue's side.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Want {
-    /// Balances and positions, now.
-    Holdings,
-    /// Open orders of both stores, now.
-    OpenOrders,
-    /// Modes and margin types, now.
-    Settings,
-    /// Contract rules and tiers, now.
-    Rules,
-    /// Transfers since the last gap, now.
-    Transfers,
-    /// Mark prices of these contracts, from now on; replaces the earlier set.
-    Watch(BTreeSet<Symbol>),
-    /// A new connection, because this one is not believed.
-    Reconnect(String),
 }

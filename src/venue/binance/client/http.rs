@@ -39,7 +39,7 @@ const WARM_EVERY: Duration = Duration::from_secs(10);
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Silence after 403, the web firewall (LI-13: at least 30 s a try).
-const FIREWALL_PAUSE: Span = Span::from_secs(60);
+pub(crate) const FIREWALL_PAUSE: Span = Span::from_secs(60);
 
 /// Silence of orders after -1015: the venue's shorter window of order counts.
 const ORDERS_PAUSE: Span = Span::from_secs(10);
@@ -243,10 +243,11 @@ impl Http {
     ///
     /// # Errors
     ///
-    /// In words, when none was answered; the old offset stays.
-    pub async fn sync_clock(&self, signer: &ReadSigner) -> Result<i64, String> {
+    /// In words, when none was answered; the old offset stays. An answer that is none ends it: more of them would only
+    /// prolong what the firewall holds against us (LI-13).
+    pub async fn sync_clock(&self, signer: &ReadSigner) -> Result<i64, NoAnswer> {
         let mut best: Option<(i64, i64)> = None;
-        let mut trouble = "no answer".to_owned();
+        let mut trouble = NoAnswer::lost("no answer");
         for _ in 0..CLOCK_SAMPLES {
             let sent = self.clock.now().ms();
             match self.read(&Read::time(), signer, Importance::Vital).await {
@@ -258,10 +259,16 @@ impl Http {
                             best = Some((trip, offset));
                         }
                     }
-                    _ => trouble = format!("HTTP {}: {}", answer.status, head(&answer.body)),
+                    _ => {
+                        trouble = NoAnswer::lost(&format!("HTTP {}: {}", answer.status, head(&answer.body)));
+                        if answer.status == 403 {
+                            trouble.not_before = Some(answer.at.after(FIREWALL_PAUSE));
+                            break;
+                        }
+                    }
                 },
                 Err(none) => {
-                    trouble = none.why;
+                    trouble = none;
                     if best.is_none() {
                         break;
                     }

@@ -23,11 +23,14 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod url;
+mod wants;
 
 pub use answer::{Answer, NoAnswer, NoKey};
 pub use budget::{Importance, WEIGHT_MAX};
+pub(crate) use http::FIREWALL_PAUSE;
 pub use http::{Http, HttpConfig, RECV_WINDOW_MS};
 pub use permissions::Permissions;
 pub(crate) use round::clock_is_off;
-pub use session::{SessionConfig, Want, run};
+pub use session::{SessionConfig, run};
 pub use url::check_urls;
+pub use wants::{Want, Wanted, Wants, wants};

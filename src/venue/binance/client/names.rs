@@ -12,6 +12,10 @@ use tokio::net::TcpStream;
 /// Looking a name up ends within this.
 const LOOK_UP_MAX: Duration = Duration::from_secs(2);
 
+/// The same when an answer of last time is known: half of what a connect of HTTP may take in all, so that there is time
+/// to use it.
+const LOOK_UP_AGAIN_MAX: Duration = Duration::from_secs(1);
+
 /// Trying one of several addresses ends within this, so that a dead one leaves time for the next.
 const ONE_ADDRESS_MAX: Duration = Duration::from_millis(1_500);
 
@@ -25,16 +29,26 @@ pub(super) struct Names(Arc<Mutex<BTreeMap<String, Vec<SocketAddr>>>>);
 impl Names {
     /// The addresses of a host, fresh if the resolver answers, else those of last time.
     pub(super) async fn look_up(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let fresh = tokio::time::timeout(LOOK_UP_MAX, tokio::net::lookup_host((host, port))).await;
-        let trouble = match fresh {
-            Ok(Ok(found)) => {
-                let found: Vec<SocketAddr> = found.collect();
-                if !found.is_empty() {
-                    self.remember(host, &found);
-                    return Ok(found);
-                }
-                io::Error::other("the name has no address")
+        let asking = async { Ok(tokio::net::lookup_host((host, port)).await?.collect()) };
+        self.answered(host, port, asking).await
+    }
+
+    async fn answered(
+        &self,
+        host: &str,
+        port: u16,
+        asking: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+    ) -> io::Result<Vec<SocketAddr>> {
+        let patience = match self.known(host, port) {
+            Some(_) => LOOK_UP_AGAIN_MAX,
+            None => LOOK_UP_MAX,
+        };
+        let trouble = match tokio::time::timeout(patience, asking).await {
+            Ok(Ok(found)) if !found.is_empty() => {
+                self.remember(host, &found);
+                return Ok(found);
             }
+            Ok(Ok(_)) => io::Error::other("the name has no address"),
             Ok(Err(error)) => error,
             Err(_) => io::Error::new(io::ErrorKind::TimedOut, "the name could not be resolved in time"),
         };
@@ -111,5 +125,90 @@ mod tests {
             &["127.0.0.2:1".parse().unwrap(), "127.0.0.1:1".parse().unwrap()],
         );
         assert!(names.connect(host, port).await.is_ok());
+    }
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn li_08_a_resolver_that_fails_or_says_nothing_leaves_what_was_known_and_time_to_use_it() {
+        let old = address("127.0.0.1:443");
+        let connect = super::super::HttpConfig::new("").connect_timeout.ms();
+        for (name, answer) in [
+            ("SERVFAIL, NXDOMAIN", Some(Err("no such name"))),
+            ("no address", Some(Ok(Vec::new()))),
+            ("nothing at all", None),
+        ] {
+            let asked = || {
+                let answer = answer.clone();
+                async move {
+                    match answer {
+                        Some(answer) => answer.map_err(io::Error::other),
+                        None => std::future::pending().await,
+                    }
+                }
+            };
+            let names = Names::default();
+            assert!(names.answered("venue", 443, asked()).await.is_err(), "{name}");
+            names.remember("venue", &[old]);
+            let began = tokio::time::Instant::now();
+            assert_eq!(
+                names.answered("venue", 443, asked()).await.unwrap(),
+                [old],
+                "{name}"
+            );
+            let took = i64::try_from(began.elapsed().as_millis()).unwrap();
+            assert!(took * 2 <= connect, "{name}: {took} ms");
+        }
+    }
+
+    #[tokio::test]
+    async fn li_08_a_stale_address_is_forgotten_with_the_next_answer() {
+        let names = Names::default();
+        for fresh in ["127.0.0.1:443", "127.0.0.2:443"].map(address) {
+            let found = names.answered("venue", 443, async { Ok(vec![fresh]) }).await;
+            assert_eq!(found.unwrap(), [fresh]);
+            let failed = async { Err(io::Error::other("SERVFAIL")) };
+            assert_eq!(names.answered("venue", 443, failed).await.unwrap(), [fresh]);
+        }
+        // Asked anew for each connect, whatever is known.
+        names.remember("localhost", &[address("127.0.0.3:1")]);
+        let found = names.look_up("localhost", 443).await.unwrap();
+        assert!(!found.contains(&address("127.0.0.3:443")), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn li_08_an_address_that_is_silent_leaves_the_next_one_its_chance() {
+        let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = good.local_addr().unwrap().port();
+        // Nobody accepts here: once its short queue is full, the machine drops what comes, and no reset tells.
+        let silent = tokio::net::TcpSocket::new_v4().unwrap();
+        silent.bind(SocketAddr::new([127, 0, 0, 2].into(), port)).unwrap();
+        let silent = silent.listen(1).unwrap();
+        let address = silent.local_addr().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(Ok(one)) =
+            tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
+        {
+            queue.push(one);
+        }
+        let names = Names::default();
+        let host = &"x".repeat(70);
+        names.remember(host, &[address, good.local_addr().unwrap()]);
+        let connected = tokio::time::timeout(Duration::from_secs(4), names.connect(host, port)).await;
+        let peer = connected.expect("an end in time").unwrap().peer_addr().unwrap();
+        assert_eq!(peer, good.local_addr().unwrap());
+    }
+
+    #[tokio::test]
+    async fn li_08_a_host_of_ipv6_alone_is_reached() {
+        let listener = tokio::net::TcpListener::bind("[::1]:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let names = Names::default();
+        let host = &"x".repeat(70);
+        names.remember(host, &[address]);
+        assert!(names.connect(host, address.port()).await.is_ok());
+        assert_eq!(names.look_up("::1", 443).await.unwrap()[0].ip(), address.ip());
     }
 }

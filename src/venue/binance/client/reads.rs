@@ -65,6 +65,8 @@ struct State {
     running: bool,
     again: bool,
     earliest: Timestamp,
+    /// Put off by the venue or by our budget until then.
+    not_before: Timestamp,
     failures: u32,
 }
 
@@ -87,6 +89,7 @@ impl Reads {
             running: false,
             again: false,
             earliest: now,
+            not_before: now,
             failures: 0,
         };
         let mut reads = Reads(
@@ -121,7 +124,7 @@ impl Reads {
                 (state.running, state.again) = (false, false);
                 state.due = Some(now);
                 // A fresh connection is worth a fresh try, failures before it or not.
-                (state.failures, state.earliest) = (0, now);
+                (state.failures, state.earliest, state.not_before) = (0, now, now);
             });
         }
     }
@@ -153,11 +156,16 @@ impl Reads {
                 state.due = Some(now.after(pause));
                 state.earliest = state.earliest.max(now.after(pause));
                 if let Some(at) = not_before {
-                    state.earliest = state.earliest.max(at);
+                    state.not_before = at;
                 }
             }
             state.again = false;
         });
+    }
+
+    /// Forgets what one kind was put off for; the pauses between its tries stay.
+    pub(super) fn resume(&mut self, kind: Kind) {
+        self.with(kind, |state| state.not_before = Timestamp::default());
     }
 
     /// When [`Reads::start`] will have something to start.
@@ -177,7 +185,7 @@ impl State {
         if self.running {
             None
         } else {
-            self.due.map(|due| due.max(self.earliest))
+            self.due.map(|due| due.max(self.earliest).max(self.not_before))
         }
     }
 }
@@ -280,6 +288,18 @@ mod tests {
         reads.ask(Kind::Holdings, at(now + 1));
         assert!(!reads.start(at(now + 59_999)).contains(&Kind::Holdings));
         assert!(reads.start(at(now + 60_000)).contains(&Kind::Holdings));
+    }
+
+    #[test]
+    fn li_02_what_was_put_off_for_want_of_budget_is_read_when_the_reserve_opens_and_no_faster_than_it_fails()
+    {
+        let mut reads = settled();
+        reads.ask(Kind::Orders, at(1_000));
+        assert_eq!(reads.start(at(1_000)), [Kind::Orders]);
+        reads.ended(Kind::Orders, false, Some(at(60_000)), at(1_000));
+        reads.resume(Kind::Orders);
+        assert!(!reads.start(at(1_249)).contains(&Kind::Orders));
+        assert!(reads.start(at(1_250)).contains(&Kind::Orders));
     }
 
     #[test]

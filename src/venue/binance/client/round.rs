@@ -24,9 +24,19 @@ pub(super) struct Finished {
     pub(super) clock_is_off: bool,
 }
 
+/// How much of the weight budget a kind may use; `is_reserve_open` while an episode works (LI-02).
+pub(super) fn importance(kind: Kind, is_reserve_open: bool) -> Importance {
+    match kind {
+        Kind::Holdings | Kind::Orders if is_reserve_open => Importance::Proof,
+        Kind::Holdings => Importance::Sight,
+        _ => Importance::Routine,
+    }
+}
+
 /// Sends the reads of a kind together. One that fails spoils the others only as far as being repeated with them.
 pub(super) async fn perform(
     kind: Kind,
+    importance: Importance,
     http: &Http,
     reader: &ReadSigner,
     transfers_since: Timestamp,
@@ -40,21 +50,17 @@ pub(super) async fn perform(
         Kind::Transfers => vec![Read::transfers(transfers_since)],
         Kind::Clock => {
             let synced = http.sync_clock(reader).await;
-            if let Err(why) = &synced {
-                tracing::warn!(why, "the venue's clock could not be read");
+            if let Err(none) = &synced {
+                tracing::warn!(none.why, "the venue's clock could not be read");
             }
             return Finished {
                 kind,
                 received: Vec::new(),
                 well: synced.is_ok(),
-                not_before: None,
+                not_before: synced.err().and_then(|none| none.not_before),
                 clock_is_off: false,
             };
         }
-    };
-    let importance = match kind {
-        Kind::Holdings => Importance::Sight,
-        _ => Importance::Routine,
     };
     let answers =
         futures_util::future::join_all(reads.iter().map(|read| http.read(read, reader, importance))).await;

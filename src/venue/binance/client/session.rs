@@ -20,14 +20,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::NoKey;
-pub use super::config::{SessionConfig, Want};
+pub use super::config::SessionConfig;
 use super::connect::{NotOpened, Opened, open, scrub};
 use super::http::{Http, millis};
 use super::market;
 use super::pause::Pause;
 use super::reads::{Kind, Reads, SNAPSHOT};
-use super::round::{Finished, perform};
+use super::round::{Finished, importance, perform};
 use super::socket::Socket;
+use super::wants::{Want, Wanted};
 use crate::event::Link;
 use crate::model::{Span, Symbol, Timestamp};
 use crate::venue::binance::sign::ReadSigner;
@@ -44,7 +45,7 @@ const OVERLAP: Span = Span::from_secs(2);
 /// Pause before the key is extended again after a failure; it stays valid for 40 minutes more.
 const KEEP_AGAIN: Span = Span::from_secs(5);
 
-/// Pause after the venue refused our key at connect (ST-25), or its firewall us (LI-13).
+/// Pause after the venue refused our key (ST-25), or its firewall us (LI-13), at connect or when the key is extended.
 const REFUSED_PAUSE: Span = Span::from_secs(60);
 
 /// A fresh connection that has shown no proof of life within this time counts as failed: another one is opened beside it
@@ -64,7 +65,7 @@ pub async fn run(
     http: Arc<Http>,
     reader: ReadSigner,
     out: mpsc::Sender<Received>,
-    wants: mpsc::Receiver<Want>,
+    wants: Wanted,
     cancel: CancellationToken,
 ) {
     let (watch_tx, watch_rx) = watch::channel(BTreeSet::new());
@@ -80,15 +81,16 @@ pub async fn run(
         let synced = http.sync_clock(&reader).await;
         let now = http.clock().now();
         let mut reads = Reads::new(config.digest_interval, now);
-        if let Err(why) = synced {
-            tracing::warn!(why, "the venue's clock could not be read");
-            reads.ask(Kind::Clock, now);
+        if let Err(none) = synced {
+            tracing::warn!(none.why, "the venue's clock could not be read");
+            reads.ended(Kind::Clock, false, none.not_before, now);
         }
         let start = http.timestamp().ms().saturating_sub(TRANSFERS_SLACK.ms());
         let mut session = Session {
             transfers_since: config.transfers_since.unwrap_or(Timestamp::from_ms(start)),
             reads,
             slept: http.clock().slept(),
+            is_reserve_open: false,
             jobs: JoinSet::new(),
             running: BTreeMap::new(),
             epoch: 0,
@@ -124,7 +126,7 @@ struct Session {
     http: Arc<Http>,
     reader: ReadSigner,
     out: mpsc::Sender<Received>,
-    wants: mpsc::Receiver<Want>,
+    wants: Wanted,
     watched: watch::Sender<BTreeSet<Symbol>>,
     reads: Reads,
     jobs: JoinSet<(u64, Finished)>,
@@ -137,6 +139,8 @@ struct Session {
     open_at: Option<Timestamp>,
     keeping: Option<Boxed<Result<String, NoKey>>>,
     pause: Pause,
+    /// An episode works: what proves its end may use the reserve of the budget.
+    is_reserve_open: bool,
     /// How long the machine had slept when we last looked.
     slept: Span,
     transfers_since: Timestamp,
@@ -216,9 +220,10 @@ impl Session {
         for kind in self.reads.start(now) {
             let (http, reader, since) = (self.http.clone(), self.reader.clone(), self.transfers_since);
             let epoch = self.epoch;
+            let importance = importance(kind, self.is_reserve_open);
             let job = self
                 .jobs
-                .spawn(async move { (epoch, perform(kind, &http, &reader, since).await) });
+                .spawn(async move { (epoch, perform(kind, importance, &http, &reader, since).await) });
             self.running.insert(kind, job);
         }
     }
@@ -264,7 +269,7 @@ impl Session {
                 // Given up by us, at a new connection.
                 Err(_) => Step::Tick,
             },
-            want = self.wants.recv() => want.map_or(Step::Alone, Step::Want),
+            want = self.wants.next() => want.map_or(Step::Alone, Step::Want),
             () = async {
                 match sleep {
                     Some(sleep) => tokio::time::sleep(sleep).await,
@@ -440,7 +445,7 @@ impl Session {
             }
             Err(not) => {
                 tracing::warn!(why = not.why, "the listenKey could not be extended");
-                live.keep_at = now.after(KEEP_AGAIN);
+                live.keep_at = now.after(if not.refused { REFUSED_PAUSE } else { KEEP_AGAIN });
             }
         }
     }
@@ -504,6 +509,14 @@ impl Session {
 
     async fn want(&mut self, want: Want, now: Timestamp) -> Result<(), Deaf> {
         match want {
+            Want::Reserve(is_open) => {
+                self.is_reserve_open = is_open;
+                if is_open {
+                    // What was put off for want of budget need not wait for the next minute.
+                    self.reads.resume(Kind::Holdings);
+                    self.reads.resume(Kind::Orders);
+                }
+            }
             Want::Holdings => self.reads.ask(Kind::Holdings, now),
             Want::OpenOrders => self.reads.ask(Kind::Orders, now),
             Want::Settings => self.reads.ask(Kind::Settings, now),

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::budget::Importance;
 use super::http::Http;
 use super::reads::Kind;
-use super::round::perform;
+use super::round::{importance, perform};
 use crate::model::{Span, Timestamp};
 use crate::venue::Received;
 use crate::venue::binance::request::Read;
@@ -28,15 +28,17 @@ pub struct Snapshot {
 /// `transfers_since` is where the kept state left off.
 pub async fn snapshot(http: &Http, reader: &ReadSigner, transfers_since: Timestamp) -> Snapshot {
     let mut received = Vec::new();
-    if let Err(why) = http.sync_clock(reader).await {
-        tracing::warn!(why, "the venue's clock could not be read");
+    if let Err(none) = http.sync_clock(reader).await {
+        tracing::warn!(none.why, "the venue's clock could not be read");
     }
     let sent = http.clock().now();
     let time = http.read(&Read::time(), reader, Importance::Vital).await;
     let round_trip = time.ok().map(|answer| answer.at.since(sent));
     let kinds = [Kind::Rules, Kind::Settings, Kind::Indexes, Kind::Orders];
     // Together: a venue that answers nothing costs one time-out, not one for each.
-    let rounds = join_all(kinds.map(|kind| perform(kind, http, reader, transfers_since))).await;
+    let rounds =
+        join_all(kinds.map(|kind| perform(kind, importance(kind, false), http, reader, transfers_since)))
+            .await;
     received.extend(rounds.into_iter().flat_map(|round| round.received));
     received.extend(again(http, reader, transfers_since).await);
     Snapshot { received, round_trip }
@@ -46,7 +48,11 @@ pub async fn snapshot(http: &Http, reader: &ReadSigner, transfers_since: Timesta
 pub async fn again(http: &Http, reader: &ReadSigner, transfers_since: Timestamp) -> Vec<Received> {
     let mut received = Vec::new();
     for kind in [Kind::Holdings, Kind::Transfers] {
-        received.extend(perform(kind, http, reader, transfers_since).await.received);
+        received.extend(
+            perform(kind, importance(kind, false), http, reader, transfers_since)
+                .await
+                .received,
+        );
     }
     received
 }

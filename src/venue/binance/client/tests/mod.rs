@@ -1,6 +1,7 @@
 //! Tests of the transport over loopback sockets.
 
 mod http;
+mod limits;
 mod session;
 mod subscriptions;
 

@@ -19,10 +19,10 @@ use crate::venue::{Received, Via};
 
 pub(super) struct Guarded {
     pub(super) out: mpsc::Receiver<Received>,
-    pub(super) wants: mpsc::Sender<Want>,
+    pub(super) wants: Wants,
     cancel: CancellationToken,
     task: tokio::task::JoinHandle<()>,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 pub(super) fn guard(
@@ -34,11 +34,11 @@ pub(super) fn guard(
     let mut config = SessionConfig::new(&streams.url);
     change(&mut config);
     let (out_tx, out) = mpsc::channel(room);
-    let (wants, wants_rx) = mpsc::channel(16);
+    let (wants, wanted) = wants();
     let cancel = CancellationToken::new();
     let http = server.http();
     let clock = http.clock().clone();
-    let task = tokio::spawn(run(config, http, reader(), out_tx, wants_rx, cancel.clone()));
+    let task = tokio::spawn(run(config, http, reader(), out_tx, wanted, cancel.clone()));
     Guarded {
         out,
         wants,
@@ -73,7 +73,7 @@ impl Guarded {
     }
 }
 
-fn is_read(via: &Via, line: &str) -> bool {
+pub(super) fn is_read(via: &Via, line: &str) -> bool {
     matches!(via, Via::Rest { request, .. } if request == line)
 }
 
@@ -322,6 +322,27 @@ async fn st_26_a_frame_that_is_no_text_costs_the_connection() {
 }
 
 #[tokio::test]
+async fn st_13_a_connection_that_gives_errors_without_end_is_dropped_at_the_first() {
+    let server = Server::start(venue).await;
+    let mut streams = Streams::start().await;
+    let mut guarded = guard(&server, &streams, 4_096, |_| {});
+    let peer = streams.next().await;
+    guarded.armed().await;
+    // Closed without a farewell, so that the machine answers with a reset: each further read is an error.
+    peer.socket.get_ref().set_zero_linger().unwrap();
+    drop(peer);
+    let _second = streams.next().await;
+    let mut seen = guarded.until(|via| *via == Via::Link(Link::Up)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    while let Ok(received) = guarded.out.try_recv() {
+        seen.push(received.via);
+    }
+    assert_eq!(seen.iter().filter(|via| is_down(via)).count(), 1, "{seen:?}");
+    assert_eq!(server.count("POST /fapi/v1/listenKey"), 2);
+    guarded.end().await;
+}
+
+#[tokio::test]
 async fn st_23_a_core_that_does_not_keep_pace_costs_the_connection_and_is_told() {
     let server = Server::start(venue).await;
     let mut streams = Streams::start().await;
@@ -353,11 +374,7 @@ async fn st_07_the_core_can_have_a_connection_replaced_that_it_does_not_believe(
     let mut guarded = guard(&server, &streams, 256, |_| {});
     let _mute = streams.next().await;
     guarded.armed().await;
-    guarded
-        .wants
-        .send(Want::Reconnect("mute".to_owned()))
-        .await
-        .unwrap();
+    guarded.wants.ask(Want::Reconnect("mute".to_owned()));
     let _second = streams.next().await;
     let seen = guarded.until(|via| *via == Via::Link(Link::Up)).await;
     assert!(
@@ -399,7 +416,7 @@ async fn marks_of_the_watched_symbols_are_subscribed_and_again_after_a_loss() {
     let _private = streams.next().await;
     guarded.armed().await;
     let watched = [Symbol::new("BTCUSDT").unwrap()].into();
-    guarded.wants.send(Want::Watch(watched)).await.unwrap();
+    guarded.wants.ask(Want::Watch(watched));
     for _ in 0..2 {
         let mut market = streams.next().await;
         assert_eq!(market.target, "/market/ws");
@@ -508,7 +525,7 @@ async fn li_01_while_the_venue_wants_silence_reads_say_so_and_are_not_sent() {
         .until(|via| matches!(via, Via::Rest { status: 418, .. }))
         .await;
     let asked = server.asked().len();
-    guarded.wants.send(Want::Settings).await.unwrap();
+    guarded.wants.ask(Want::Settings);
     let silent = |via: &Via| matches!(via, Via::Rest { status: 0, body, .. } if body.contains("silence"));
     guarded.until(silent).await;
     tokio::time::sleep(Duration::from_millis(500)).await;

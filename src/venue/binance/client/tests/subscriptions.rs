@@ -25,7 +25,7 @@ async fn st_16_a_subscription_that_is_refused_or_never_acknowledged_costs_the_co
         let _private = streams.next().await;
         guarded.armed().await;
         let watched = [Symbol::new("BTCUSDT").unwrap()].into();
-        guarded.wants.send(Want::Watch(watched)).await.unwrap();
+        guarded.wants.ask(Want::Watch(watched));
         let mut market = streams.next().await;
         let clock = Clock::start();
         let began = clock.now();
