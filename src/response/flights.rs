@@ -5,6 +5,7 @@
 //! never asks twice.
 
 use super::effect::{has_any, is_gone, is_ignored, is_read, reduced_leg};
+use super::trouble::{PROBE_EVERY, SAME_MAX, Trouble, alarm, pause};
 use super::{Needs, Stops};
 use crate::book::Book;
 use crate::event::{Outcome, RejectionKind, Report};
@@ -19,21 +20,10 @@ const LANDED_MAX: Span = Span::from_secs(10);
 const ANSWER_MAX: Span = Span::from_secs(10);
 /// A doubt that the executor could not settle in this time is settled by the position.
 const DOUBT_MAX: Span = Span::from_secs(30);
-/// First pause after a refusal; doubles up to [`PAUSE_MAX`].
-const PAUSE: Span = Span::from_ms(200);
-/// Longest pause between tries, for ever: 30 s after the venue is back all is closed and verified (FAILURES.md, bounds).
-const PAUSE_MAX: Span = Span::from_secs(20);
 /// Between tries of what only a person or the venue's own decision can mend: the key, a contract that is halted.
 const SLOW: Span = Span::from_secs(30);
-/// The same refusal of the request's form so many times in a row opens a circuit: it will not get better by itself.
-const SAME_MAX: u32 = 3;
-/// After so many refusals in a row for want of a counterparty every second order waits for a taker: the market, a smaller
-/// order at the market and one at the band's edge found nobody (FAILURES.md OR-22).
-const WAITS_AFTER: u32 = 3;
-/// Between probes while a circuit is open (FAILURES.md OR-26).
-const PROBE_EVERY: Span = Span::from_secs(60);
 /// Orders of the guard take at once or expire, or wait for a taker; none rests for longer than this (OR-32).
-const REST_MAX: Span = Span::from_secs(5);
+pub(super) const REST_MAX: Span = Span::from_secs(5);
 
 /// A request in the air.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,48 +55,6 @@ pub enum Phase {
     Landed(Timestamp),
     /// Dry run: not sent; stands for as long as nothing changes.
     Suppressed,
-}
-
-/// Why a leg or a cancel waits.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Trouble {
-    /// Refusals in a row.
-    pub failures: u32,
-    /// Refusals in a row for want of a counterparty.
-    pub band: u32,
-    /// Not before.
-    pub not_before: Timestamp,
-    /// Other closing orders hold the position, or it is gone: cancel them first, and read again.
-    pub conflict: bool,
-    /// When it was refused last, and how.
-    pub refused: Option<(Timestamp, RejectionKind)>,
-    /// The venue said that it is done, and it was not.
-    pub ignored: bool,
-    /// The key was refused, and no answer since shows that it would be taken.
-    pub of_key: bool,
-    /// The code of the last refusal, and how often it came in a row.
-    pub same: (i64, u32),
-    /// The last refusal, for people.
-    pub last: String,
-}
-
-impl Trouble {
-    /// Whether the next order is to wait for a taker.
-    pub fn waits(&self) -> bool {
-        self.band >= WAITS_AFTER && !self.band.is_multiple_of(2)
-    }
-
-    /// Nobody inside the band took the order of `sent`. Gives what people must be told, once.
-    fn deserted(&mut self, now: Timestamp, sent: Timestamp, leg: Option<&Leg>) -> Option<String> {
-        self.band = self.band.saturating_add(1);
-        // One that waited has waited already, and while one waits nothing is lost by its going out at once.
-        let pause = if self.waits() { PAUSE } else { pause(self.failures) };
-        self.not_before = sent.after(pause).max(now);
-        let leg = leg.filter(|_| self.band == WAITS_AFTER)?;
-        Some(format!(
-            "nobody takes {leg} inside the price band, neither at the market nor at the band's edge: from now on an order also waits at the mark price, for {REST_MAX} at a time, until somebody does"
-        ))
-    }
 }
 
 /// All flights of an account.
@@ -569,22 +517,6 @@ fn next_of(now: Timestamp, first: Timestamp) -> Timestamp {
     if first > now { first } else { now.after(SETTLE) }
 }
 
-/// What people must be told of a refusal: that a leg is stuck, and that a request is wrong in itself.
-fn alarm(key: &IntentKey, leg: Option<&Leg>, kind: RejectionKind, trouble: &Trouble) -> Option<String> {
-    let what = leg.map_or_else(|| format!("a cancel in {}", key.about()), Leg::to_string);
-    match (kind, trouble.same.1) {
-        (RejectionKind::Stuck, 1) => Some(format!(
-            "{what} is stuck: {}; it is tried again and again",
-            trouble.last
-        )),
-        (RejectionKind::Structural, SAME_MAX) => Some(format!(
-            "{what} is stuck: refused {SAME_MAX} times for the same reason, {}; from now on it is tried once a minute",
-            trouble.last
-        )),
-        _ => None,
-    }
-}
-
 /// Whether an outcome shows that the key is refused, or that it is not; `None` when it shows neither, like an answer
 /// that never came, or one that nothing is served now.
 fn is_key_refused(outcome: &Outcome) -> Option<bool> {
@@ -602,10 +534,4 @@ fn is_key_refused(outcome: &Outcome) -> Option<bool> {
 /// Whether a flight is over at the venue, and nothing that could show its effect arrived for long.
 fn is_unseen(now: Timestamp, flight: &Flight) -> bool {
     matches!(flight.phase, Phase::Landed(at) if now.since(at) >= LANDED_MAX)
-}
-
-/// 200, 400, 800 ms, … up to [`PAUSE_MAX`] (FAILURES.md OR-02).
-fn pause(failures: u32) -> Span {
-    let doublings = failures.saturating_sub(1).min(10);
-    Span::from_ms(PAUSE.ms() << doublings).min(PAUSE_MAX)
 }

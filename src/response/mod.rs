@@ -8,6 +8,7 @@ pub mod flights;
 pub mod plan;
 mod stops;
 mod sweep;
+pub mod trouble;
 mod verify;
 
 pub use demand::{Demand, Driver, Kill};

@@ -5,8 +5,9 @@
 
 use super::cut::{COST, Piece, least_cut};
 use super::demand::Demand;
-use super::flights::{Flights, Trouble};
+use super::flights::Flights;
 use super::sweep::cancels;
+use super::trouble::Trouble;
 use super::verify::verify;
 use super::{Driver, Needs};
 use crate::book::{Book, Bucket};
