@@ -38,6 +38,12 @@ async fn served() -> Served {
     let (status, seen) = watch::channel(picture("armed"));
     let (commands, mut asked) = mpsc::channel::<Request>(16);
     let (told, taken) = mpsc::channel(64);
+    let (acks, mut acked) = mpsc::channel::<Acknowledgement>(8);
+    tokio::spawn(async move {
+        while let Some(ack) = acked.recv().await {
+            let _ = ack.reply.send(Ok(format!("seen: {}", ack.account)));
+        }
+    });
     let (events, _) = broadcast::channel(16);
     tokio::spawn(async move {
         while let Some(request) = asked.recv().await {
@@ -58,6 +64,7 @@ async fn served() -> Served {
         status: seen,
         events: events.clone(),
         commands,
+        acks,
     };
     let ended = tokio::spawn(serve(listener, tokens.clone(), control, cancel.clone()));
     Served {
