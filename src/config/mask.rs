@@ -109,7 +109,7 @@ mod tests {
             ("token = '''\na\n'''\nb = 1\n", "token = ***\n*\n***\nb = 1\n"),
             ("keepalive = \"20m\"", "keepalive = \"20m\""),
             ("sapi_url = \"\"", "sapi_url = \"\""),
-            ("url = \"https://h/x\"", "url = ***********"),
+            ("url = \"https://h/x\"", "url = *************"),
         ] {
             assert_eq!(hide(text), expected, "{text}");
             assert_eq!(hide(text).len(), text.len());

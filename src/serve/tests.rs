@@ -462,3 +462,13 @@ async fn events_are_sent_as_they_come_and_end_with_the_guard() {
     let ended = tokio::time::timeout(Duration::from_secs(5), served.ended).await;
     ended.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn se_13_se_07_alerts_are_acknowledged_by_who_may_act_and_not_by_who_may_look() {
+    let served = served().await;
+    let body = r#"{"account":"main"}"#;
+    assert_eq!(served.post("/api/v1/ack", Role::View, body).await.0, 403);
+    let (code, answer) = served.post("/api/v1/ack", Role::Kill, body).await;
+    assert!(code == 200 && answer.contains("seen: main"), "{answer}");
+    assert_eq!(served.post("/api/v1/ack", Role::Kill, r#"{"account":"none"}"#).await.0, 404);
+}
