@@ -81,7 +81,8 @@ fn reach_v6(address: Ipv6Addr) -> Reach {
     let [first, second, ..] = address.segments();
     // Only 2000::/3 is handed out; within it, protocol assignments and documentation are nobody's.
     let is_global = first & 0xe000 == 0x2000;
-    let is_nobodys = first == 0x2001 && (second < 0x0200 || second == 0x0db8) || first == 0x3fff && second < 0x1000;
+    let is_nobodys =
+        first == 0x2001 && (second < 0x0200 || second == 0x0db8) || first == 0x3fff && second < 0x1000;
     if is_global && !is_nobodys {
         Reach::Public
     } else {
@@ -140,7 +141,9 @@ fn allow_name(name: &str, allow_private: bool) -> Result<(), String> {
     }
     let is_here = name == "localhost" || name.ends_with(".localhost");
     if is_here && !allow_private {
-        return Err(format!("{name} is this machine; allow_private = true would allow it"));
+        return Err(format!(
+            "{name} is this machine; allow_private = true would allow it"
+        ));
     }
     Ok(())
 }

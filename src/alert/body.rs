@@ -84,7 +84,9 @@ impl Target {
     pub(super) fn address(&self) -> Option<SecretString> {
         match self {
             Target::Email(_) => None,
-            Target::Slack { url } | Target::Discord { url } | Target::Webhook { url, .. } => Some(url.clone()),
+            Target::Slack { url } | Target::Discord { url } | Target::Webhook { url, .. } => {
+                Some(url.clone())
+            }
             Target::Telegram { server, .. }
             | Target::Ntfy { server, .. }
             | Target::Pagerduty { server, .. }
@@ -95,15 +97,21 @@ impl Target {
     /// The request for a letter; `None` for a mailbox.
     pub(super) fn request(&self, letter: &Letter) -> Option<Request> {
         let (url, bearer, body) = match self {
-            Target::Telegram { server, token, chat_id } => {
+            Target::Telegram {
+                server,
+                token,
+                chat_id,
+            } => {
                 let url = format!("{server}/bot{}/sendMessage", token.expose_secret());
                 (SecretString::from(url), None, telegram(letter, chat_id))
             }
             Target::Slack { url } => (url.clone(), None, slack(letter)),
             Target::Discord { url } => (url.clone(), None, discord(letter)),
-            Target::Ntfy { server, topic, token } => {
-                (SecretString::from(server.as_str()), token.clone(), ntfy(letter, topic))
-            }
+            Target::Ntfy { server, topic, token } => (
+                SecretString::from(server.as_str()),
+                token.clone(),
+                ntfy(letter, topic),
+            ),
             Target::Pagerduty { server, routing_key } => {
                 let url = SecretString::from(format!("{server}/v2/enqueue"));
                 (url, None, pagerduty(letter, routing_key))
@@ -139,7 +147,10 @@ fn telegram(letter: &Letter, chat_id: &str) -> Value {
 /// ours can call a whole channel.
 fn slack(letter: &Letter) -> Value {
     let text = letter.text(3_500);
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = text
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;");
     json!({ "text": text })
 }
 
@@ -205,9 +216,17 @@ fn alertmanager(letter: &Letter) -> Value {
     let alert = &letter.alert;
     let all = [Severity::Info, Severity::Warning, Severity::Critical].map(|severity| {
         let is_on = alert.phase != Phase::Over && severity == alert.severity;
-        let until = if is_on { alert.at.after(ALERT_LASTS) } else { alert.at };
+        let until = if is_on {
+            alert.at.after(ALERT_LASTS)
+        } else {
+            alert.at
+        };
         // What has an end has begun before it.
-        let since = if is_on { alert.at } else { Timestamp::from_ms(alert.at.ms().saturating_sub(1)) };
+        let since = if is_on {
+            alert.at
+        } else {
+            Timestamp::from_ms(alert.at.ms().saturating_sub(1))
+        };
         json!({
             "labels": {
                 "alertname": "Backstop",

@@ -101,20 +101,31 @@ impl Post {
         if let Some(token) = &request.bearer {
             asked = asked.bearer_auth(token.expose_secret());
         }
-        let answer = asked.send().await.map_err(|error| Failure::Later(words(error), None))?;
+        let answer = asked
+            .send()
+            .await
+            .map_err(|error| Failure::Later(words(error), None))?;
         let status = answer.status().as_u16();
-        let pause = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let pause = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         if (200..300).contains(&status) {
             return Ok(());
         }
         // Of the answer only the pause is read: its words may quote what we sent, tokens included.
-        let pause = pause.map(Duration::from_secs).or(pause_in(&beginning(answer).await));
+        let pause = pause
+            .map(Duration::from_secs)
+            .or(pause_in(&beginning(answer).await));
         let pause = pause.map(|pause| pause.min(PAUSE_MAX));
         let why = format!("the channel answered {status}");
         match status {
             // The text itself is not liked; everything else may be mended over there.
             400 | 413 | 422 => Err(Failure::Refused(why)),
-            300..400 => Err(Failure::Later(format!("{why}, a redirect, which is not followed"), pause)),
+            300..400 => Err(Failure::Later(
+                format!("{why}, a redirect, which is not followed"),
+                pause,
+            )),
             _ => Err(Failure::Later(why, pause)),
         }
     }
@@ -160,8 +171,17 @@ async fn beginning(mut answer: Response) -> Vec<u8> {
 /// <https://discord.com/developers/docs/topics/rate-limits>, read 2026-11-25.
 fn pause_in(answer: &[u8]) -> Option<Duration> {
     let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
-    let said = answer.pointer("/parameters/retry_after").or(answer.get("retry_after"))?;
-    let seconds = said.as_u64().or_else(|| said.to_string().split('.').next()?.parse().ok().map(|whole: u64| whole + 1))?;
+    let said = answer
+        .pointer("/parameters/retry_after")
+        .or(answer.get("retry_after"))?;
+    let seconds = said.as_u64().or_else(|| {
+        said.to_string()
+            .split('.')
+            .next()?
+            .parse()
+            .ok()
+            .map(|whole: u64| whole + 1)
+    })?;
     Some(Duration::from_secs(seconds))
 }
 
@@ -192,7 +212,11 @@ mod tests {
             ("ok", None),
             ("", None),
         ] {
-            assert_eq!(pause_in(answer.as_bytes()), expected.map(Duration::from_secs), "{answer}");
+            assert_eq!(
+                pause_in(answer.as_bytes()),
+                expected.map(Duration::from_secs),
+                "{answer}"
+            );
         }
     }
 
@@ -203,10 +227,22 @@ mod tests {
             ("https://10.0.0.1/CANARY", true, ""),
             ("http://127.0.0.1:1/CANARY", true, ""),
             ("https://10.0.0.1/CANARY", false, "on this machine or its network"),
-            ("http://127.0.0.1:1/CANARY", false, "on this machine or its network"),
-            ("http://[::ffff:127.0.0.1]/CANARY", false, "on this machine or its network"),
+            (
+                "http://127.0.0.1:1/CANARY",
+                false,
+                "on this machine or its network",
+            ),
+            (
+                "http://[::ffff:127.0.0.1]/CANARY",
+                false,
+                "on this machine or its network",
+            ),
             ("https://localhost/CANARY", false, "this machine"),
-            ("https://169.254.169.254/CANARY", true, "a cloud keeps its secrets"),
+            (
+                "https://169.254.169.254/CANARY",
+                true,
+                "a cloud keeps its secrets",
+            ),
             ("http://10.0.0.1/CANARY", true, "not encrypted"),
             ("ftp://example.com/CANARY", true, "not https"),
             ("https://user:CANARY@example.com/", true, "a user or a password"),
@@ -215,7 +251,11 @@ mod tests {
             let url = SecretString::from(url);
             let made = Sender::new(Target::Slack { url: url.clone() }, allow_private);
             let said = made.err().unwrap_or_default();
-            assert!(said.contains(expected) && said.is_empty() == expected.is_empty(), "{}: {said}", url.expose_secret());
+            assert!(
+                said.contains(expected) && said.is_empty() == expected.is_empty(),
+                "{}: {said}",
+                url.expose_secret()
+            );
             assert!(!said.contains("CANARY"), "{said}");
         }
     }

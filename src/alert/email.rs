@@ -67,7 +67,10 @@ impl Mailer {
             url::Host::Ipv6(address) => url::Host::Ipv6(*address),
         };
         allow_host(&host, allow_private)?;
-        let parse = |text: &String| text.parse::<Mailbox>().map_err(|error| format!("`{text}`: {error}"));
+        let parse = |text: &String| {
+            text.parse::<Mailbox>()
+                .map_err(|error| format!("`{text}`: {error}"))
+        };
         Ok(Mailer {
             from: parse(&mail.from)?,
             to: mail.to.iter().map(parse).collect::<Result<_, _>>()?,
@@ -102,12 +105,16 @@ impl Mailer {
                 Tls::StartTls => Layer::Required(proof()?),
                 Tls::None => Layer::None,
             };
-            let mut server = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.ip().to_string())
-                .port(*port)
-                .tls(layer)
-                .timeout(Some(STEP_MAX));
+            let mut server =
+                AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.ip().to_string())
+                    .port(*port)
+                    .tls(layer)
+                    .timeout(Some(STEP_MAX));
             if let Some((user, password)) = &self.mail.login {
-                server = server.credentials(Credentials::new(user.clone(), password.expose_secret().to_owned()));
+                server = server.credentials(Credentials::new(
+                    user.clone(),
+                    password.expose_secret().to_owned(),
+                ));
             }
             match server.build().send(message.clone()).await {
                 Ok(_) => return Ok(()),
@@ -117,7 +124,9 @@ impl Mailer {
                     return Err(later(format!("the mail server refuses{code}")));
                 }
                 Err(error) if error.is_transient() => trouble = later("the mail server says: later".into()),
-                Err(error) if error.is_timeout() => trouble = later("the mail server did not answer in time".into()),
+                Err(error) if error.is_timeout() => {
+                    trouble = later("the mail server did not answer in time".into())
+                }
                 Err(error) if error.is_tls() => trouble = later("no trusted TLS with the mail server".into()),
                 Err(_) => trouble = later("the mail server cannot be reached or understood".into()),
             }

@@ -235,10 +235,7 @@ mod tests {
         let mut first = alert("a", Severity::Critical, Phase::Happened);
         first.renew(alert("b", Severity::Info, Phase::Happened), false);
         first.renew(alert("c", Severity::Info, Phase::Happened), false);
-        assert_eq!(
-            (first.title.as_str(), first.severity),
-            ("c", Severity::Critical)
-        );
+        assert_eq!((first.title.as_str(), first.severity), ("c", Severity::Critical));
         assert_eq!(first.also, ["a", "b"]);
         first.renew(alert("d", Severity::Info, Phase::Happened), true);
         assert_eq!((first.severity, first.also.len()), (Severity::Info, 0));

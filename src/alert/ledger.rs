@@ -117,7 +117,11 @@ impl Ledger {
     /// Somebody has seen what is open at this account; gives how many critical alerts that quiets.
     pub fn acknowledge(&mut self, account: &str) -> usize {
         let mut quieted = 0;
-        for open in self.open.values_mut().filter(|open| open.alert.topic.account == account) {
+        for open in self
+            .open
+            .values_mut()
+            .filter(|open| open.alert.topic.account == account)
+        {
             if open.alert.severity == Severity::Critical && !open.is_acknowledged {
                 open.is_acknowledged = true;
                 quieted += 1;
@@ -138,6 +142,18 @@ impl Ledger {
         }
         self.open
             .retain(|_, open| open.forgotten_at(&rules).is_none_or(|at| at > now));
+        letters
+    }
+
+    /// What is to be told at the end, when no window can be waited for any more.
+    pub fn rest(&mut self, now: Timestamp) -> Vec<Letter> {
+        let mut letters = self.due(now);
+        let rules = self.rules;
+        let waits =
+            |open: &&mut Open| open.is_fresh && (rules.escalate_after.is_none() || open.told.is_some());
+        for open in self.open.values_mut().filter(waits) {
+            letters.push(open.letter(now, &rules, 0));
+        }
         letters
     }
 
@@ -182,7 +198,9 @@ impl Open {
             return None;
         }
         match (self.told, rules.escalate_after) {
-            (Some((at, _)), _) if !self.is_fresh && self.due_at(rules).is_none() => Some(at.after(rules.group)),
+            (Some((at, _)), _) if !self.is_fresh && self.due_at(rules).is_none() => {
+                Some(at.after(rules.group))
+            }
             (None, Some(after)) if self.due_at(rules).is_none() => Some(self.since.after(after)),
             _ => None,
         }
@@ -242,10 +260,17 @@ mod tests {
             }
             let wanted = ledger.deadline().is_some_and(|when| when <= at(second));
             let letters = ledger.due(at(second));
-            assert!(letters.is_empty() || wanted, "told at {second} without a deadline");
+            assert!(
+                letters.is_empty() || wanted,
+                "told at {second} without a deadline"
+            );
             for letter in letters {
                 let also = letter.alert.also.join("+");
-                let also = if also.is_empty() { also } else { format!(" also {also}") };
+                let also = if also.is_empty() {
+                    also
+                } else {
+                    format!(" also {also}")
+                };
                 said.push(format!("{second} {} {}{also}", letter.word(), letter.alert.title));
             }
         }
@@ -256,13 +281,22 @@ mod tests {
     fn a_quiet_topic_speaks_at_once_and_what_follows_goes_together() {
         for (script, expected) in [
             (&[(0, "w1")][..], &["0 WARNING w1"][..]),
-            (&[(0, "w1"), (1, "w2"), (3, "w3")], &["0 WARNING w1", "10 WARNING w3 also w2"]),
-            (&[(0, "w1"), (1, "c2"), (30, "o")], &["0 WARNING w1", "1 CRITICAL c2", "30 OVER o"]),
+            (
+                &[(0, "w1"), (1, "w2"), (3, "w3")],
+                &["0 WARNING w1", "10 WARNING w3 also w2"],
+            ),
+            (
+                &[(0, "w1"), (1, "c2"), (30, "o")],
+                &["0 WARNING w1", "1 CRITICAL c2", "30 OVER o"],
+            ),
             (&[(0, "i1"), (1, "o")], &[]),
             (&[(0, "w1"), (3, "o"), (4, "o")], &["0 WARNING w1", "3 OVER o"]),
             (&[(0, "w1"), (2, "w2"), (3, "o")], &["0 WARNING w1", "3 OVER o"]),
             (&[(0, "e1"), (30, "e2")], &["0 WARNING e1", "30 WARNING e2"]),
-            (&[(0, "e1"), (5, "e2"), (6, "e3")], &["0 WARNING e1", "10 WARNING e3 also e2"]),
+            (
+                &[(0, "e1"), (5, "e2"), (6, "e3")],
+                &["0 WARNING e1", "10 WARNING e3 also e2"],
+            ),
         ] {
             assert_eq!(play(RULES, script, 60), expected, "{script:?}");
         }
@@ -271,17 +305,32 @@ mod tests {
     #[test]
     fn se_13_g3_a_critical_alert_is_repeated_until_it_is_acknowledged_or_over() {
         for (script, expected) in [
-            (&[(0, "c")][..], &["0 CRITICAL c", "300 CRITICAL c", "600 CRITICAL c"][..]),
+            (
+                &[(0, "c")][..],
+                &["0 CRITICAL c", "300 CRITICAL c", "600 CRITICAL c"][..],
+            ),
             (&[(0, "c"), (400, "a")], &["0 CRITICAL c", "300 CRITICAL c"]),
-            (&[(0, "c"), (400, "o")], &["0 CRITICAL c", "300 CRITICAL c", "400 OVER o"]),
+            (
+                &[(0, "c"), (400, "o")],
+                &["0 CRITICAL c", "300 CRITICAL c", "400 OVER o"],
+            ),
             (&[(0, "w")], &["0 WARNING w"]),
             // Something graver, or another event, needs to be seen again.
-            (&[(0, "w"), (1, "a"), (2, "c")], &["0 WARNING w", "2 CRITICAL c", "302 CRITICAL c", "602 CRITICAL c"]),
-            (&[(0, "h1"), (1, "a"), (400, "h2")], &["0 CRITICAL h1", "400 CRITICAL h2"]),
+            (
+                &[(0, "w"), (1, "a"), (2, "c")],
+                &["0 WARNING w", "2 CRITICAL c", "302 CRITICAL c", "602 CRITICAL c"],
+            ),
+            (
+                &[(0, "h1"), (1, "a"), (400, "h2")],
+                &["0 CRITICAL h1", "400 CRITICAL h2"],
+            ),
         ] {
             assert_eq!(play(RULES, script, 650), expected, "{script:?}");
         }
-        let never = Rules { repeat: None, ..RULES };
+        let never = Rules {
+            repeat: None,
+            ..RULES
+        };
         assert_eq!(play(never, &[(0, "c"), (20, "h")], 650).len(), 2);
         let day = play(RULES, &[(0, "c")], 100_000);
         assert_eq!(day.len(), 1 + usize::try_from(REPEATS_MAX).unwrap());
@@ -296,12 +345,32 @@ mod tests {
         for (script, expected) in [
             (&[(0, "c")][..], &["60 CRITICAL c", "360 CRITICAL c"][..]),
             (&[(0, "c"), (59, "a")], &[]),
-            (&[(0, "c"), (100, "a"), (500, "o")], &["60 CRITICAL c", "500 OVER o"]),
+            (
+                &[(0, "c"), (100, "a"), (500, "o")],
+                &["60 CRITICAL c", "500 OVER o"],
+            ),
             (&[(0, "c"), (30, "o")], &[]),
             (&[(0, "w"), (70, "o")], &[]),
             (&[(0, "h"), (5, "a"), (300, "h2")], &["360 CRITICAL h2"]),
         ] {
             assert_eq!(play(next, script, 620), expected, "{script:?}");
+        }
+    }
+
+    #[test]
+    fn at_the_end_no_window_is_waited_for_and_nobody_new_is_woken() {
+        let next = Rules {
+            escalate_after: Some(Span::from_secs(60)),
+            ..RULES
+        };
+        for (rules, expected) in [(RULES, 1), (next, 0)] {
+            let mut ledger = Ledger::new(rules);
+            ledger.tell(at(0), alert("c1", Severity::Critical, Phase::Begins));
+            ledger.due(at(0));
+            ledger.tell(at(1), alert("c2", Severity::Critical, Phase::Begins));
+            assert!(ledger.due(at(1)).is_empty());
+            assert_eq!(ledger.rest(at(1)).len(), expected, "{rules:?}");
+            assert!(ledger.rest(at(1)).is_empty());
         }
     }
 
@@ -315,7 +384,14 @@ mod tests {
         }
         ledger.missed(4);
         let letters = ledger.due(at(0));
-        assert_eq!((letters.len(), letters[0].missed, letters[1].missed), (OPEN_MAX, 7, 0));
-        assert!(letters[0].rest().contains("7 earlier alerts were lost"), "{}", letters[0].rest());
+        assert_eq!(
+            (letters.len(), letters[0].missed, letters[1].missed),
+            (OPEN_MAX, 7, 0)
+        );
+        assert!(
+            letters[0].rest().contains("7 earlier alerts were lost"),
+            "{}",
+            letters[0].rest()
+        );
     }
 }

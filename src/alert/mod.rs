@@ -22,7 +22,6 @@ mod wording;
 #[cfg(test)]
 mod testing;
 
-
 pub use body::Target;
 pub use deliver::{Failure, Sender};
 pub use email::{Mail, Tls};

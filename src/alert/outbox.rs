@@ -31,11 +31,17 @@ impl Outbox {
             }
         }
         if self.letters.len() >= LETTERS_MAX {
-            let least = self.letters.iter().enumerate().min_by_key(|(_, known)| known.alert.severity);
+            let least = self
+                .letters
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, known)| known.alert.severity);
             let least = least.map(|(index, known)| (index, known.alert.severity));
             self.dropped = self.dropped.saturating_add(1);
             match least {
-                Some((index, severity)) if severity <= letter.alert.severity => drop(self.letters.remove(index)),
+                Some((index, severity)) if severity <= letter.alert.severity => {
+                    drop(self.letters.remove(index))
+                }
                 _ => return,
             }
         }
@@ -94,7 +100,10 @@ mod tests {
         assert_eq!(first.alert.title, "c");
         outbox.taken(&first);
         let second = outbox.next().unwrap();
-        assert_eq!((second.alert.title.as_str(), &second.alert.also[..]), ("o", &["w".to_owned()][..]));
+        assert_eq!(
+            (second.alert.title.as_str(), &second.alert.also[..]),
+            ("o", &["w".to_owned()][..])
+        );
         outbox.taken(&second);
         assert!(outbox.is_empty());
     }
@@ -103,12 +112,21 @@ mod tests {
     fn se_12_when_too_many_wait_the_least_grave_is_dropped_and_that_is_told() {
         let mut outbox = Outbox::default();
         for index in 0..LETTERS_MAX {
-            let severity = if index == 50 { Severity::Info } else { Severity::Warning };
+            let severity = if index == 50 {
+                Severity::Info
+            } else {
+                Severity::Warning
+            };
             outbox.put(letter(&index.to_string(), "x", severity, Phase::Begins));
         }
         outbox.put(letter("new", "critical", Severity::Critical, Phase::Begins));
         assert_eq!(outbox.len(), LETTERS_MAX);
-        assert!(outbox.letters.iter().all(|letter| letter.alert.severity > Severity::Info));
+        assert!(
+            outbox
+                .letters
+                .iter()
+                .all(|letter| letter.alert.severity > Severity::Info)
+        );
         outbox.put(letter("less", "less", Severity::Info, Phase::Begins));
         let first = outbox.next().unwrap();
         assert_eq!((first.alert.title.as_str(), first.missed), ("critical", 2));

@@ -56,7 +56,12 @@ enum Told {
 
 impl Alerts {
     /// Starts a task for each channel. They end some moments after `cancel`, and `tracker` can be waited for.
-    pub fn start(channels: Vec<Channel>, clock: &Clock, tracker: &TaskTracker, cancel: &CancellationToken) -> Alerts {
+    pub fn start(
+        channels: Vec<Channel>,
+        clock: &Clock,
+        tracker: &TaskTracker,
+        cancel: &CancellationToken,
+    ) -> Alerts {
         let doors = channels.into_iter().map(|channel| {
             let (told, inbox) = mpsc::channel(INBOX_MAX);
             let missed = Arc::new(AtomicU64::new(0));
@@ -84,7 +89,9 @@ impl Alerts {
                 missed,
             }
         });
-        Alerts { doors: doors.collect() }
+        Alerts {
+            doors: doors.collect(),
+        }
     }
 
     /// Whether nobody is to be told.
@@ -112,7 +119,10 @@ impl Alerts {
     ///
     /// The names of channels that could not be told.
     pub fn acknowledge(&self, account: &str) -> Result<(), String> {
-        let deaf = self.doors.iter().filter(|door| door.told.try_send(Told::Acknowledged(account.into())).is_err());
+        let deaf = self
+            .doors
+            .iter()
+            .filter(|door| door.told.try_send(Told::Acknowledged(account.into())).is_err());
         let deaf: Vec<&str> = deaf.map(|door| door.name.as_str()).collect();
         match deaf.is_empty() {
             true => Ok(()),
@@ -143,7 +153,9 @@ where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     loop {
-        let ended = AssertUnwindSafe(round.work(&deliver, &cancel)).catch_unwind().await;
+        let ended = AssertUnwindSafe(round.work(&deliver, &cancel))
+            .catch_unwind()
+            .await;
         match ended {
             Ok(()) => break,
             Err(_) => {
@@ -155,7 +167,10 @@ where
     let rest = tokio::time::timeout(FAREWELL, round.farewell(&deliver)).await;
     if rest.is_err() || !round.outbox.is_empty() {
         let left = round.outbox.len();
-        tracing::error!("alerts.{}: {left} alerts are not delivered at the end", round.name);
+        tracing::error!(
+            "alerts.{}: {left} alerts are not delivered at the end",
+            round.name
+        );
     }
 }
 
@@ -176,8 +191,16 @@ impl Round {
                 let task = AbortOnDropHandle::new(tokio::spawn(deliver(letter.clone())));
                 self.flying = Some((letter, task));
             }
-            let waits = if self.outbox.is_empty() { None } else { self.not_before };
-            let wake = [self.ledger.deadline(), waits].into_iter().flatten().filter(|at| *at > now).min();
+            let waits = if self.outbox.is_empty() {
+                None
+            } else {
+                self.not_before
+            };
+            let wake = [self.ledger.deadline(), waits]
+                .into_iter()
+                .flatten()
+                .filter(|at| *at > now)
+                .min();
             let landed = async {
                 match &mut self.flying {
                     Some((_, task)) => task.await,
@@ -210,7 +233,10 @@ impl Round {
             }
             Told::Acknowledged(account) => {
                 let quieted = self.ledger.acknowledge(&account);
-                tracing::info!("alerts.{}: {quieted} alerts of {account} are acknowledged", self.name);
+                tracing::info!(
+                    "alerts.{}: {quieted} alerts of {account} are acknowledged",
+                    self.name
+                );
             }
         }
     }
@@ -224,7 +250,9 @@ impl Round {
     }
 
     fn landed(&mut self, result: Result<(), Failure>) {
-        let Some((letter, _)) = self.flying.take() else { return };
+        let Some((letter, _)) = self.flying.take() else {
+            return;
+        };
         let name = &self.name;
         match result {
             Ok(()) => {
@@ -235,7 +263,10 @@ impl Round {
                 self.outbox.taken(&letter);
             }
             Err(Failure::Refused(why)) => {
-                tracing::error!("alerts.{name}: an alert is given up: {why}: {}", letter.alert.title);
+                tracing::error!(
+                    "alerts.{name}: an alert is given up: {why}: {}",
+                    letter.alert.title
+                );
                 self.outbox.taken(&letter);
             }
             Err(Failure::Later(why, asked)) => {
@@ -268,7 +299,9 @@ impl Round {
         while let Ok(told) = self.inbox.try_recv() {
             self.take(told);
         }
-        self.sort();
+        for letter in self.ledger.rest(self.clock.now()) {
+            self.outbox.put(letter);
+        }
         while let Some(letter) = self.outbox.next() {
             let task = AbortOnDropHandle::new(tokio::spawn(deliver(letter.clone())));
             if !matches!(task.await, Ok(Ok(()))) {
@@ -359,7 +392,13 @@ mod tests {
             policy: "p".into(),
             scope: scope.into(),
         };
-        Alert::new(topic, Timestamp::from_ms(1), Severity::Critical, Phase::Begins, scope.into())
+        Alert::new(
+            topic,
+            Timestamp::from_ms(1),
+            Severity::Critical,
+            Phase::Begins,
+            scope.into(),
+        )
     }
 
     impl Tried {
@@ -387,7 +426,11 @@ mod tests {
         tried.alerts.tell(vec![alert("a")]);
         assert_eq!(tried.until(3).await, ["a 0", "a 0", "a 0"]);
         tried.alerts.tell(vec![alert("b")]);
-        assert_eq!(tried.until(4).await[3], "b 0", "a letter that was taken is not sent again");
+        assert_eq!(
+            tried.until(4).await[3],
+            "b 0",
+            "a letter that was taken is not sent again"
+        );
     }
 
     #[tokio::test]

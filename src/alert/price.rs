@@ -20,11 +20,13 @@ pub fn price_of(book: &Book, policy: &Policy, scope: &Scope, rung: &Rung) -> Opt
     let mark = book.mark_price(&leg.symbol).ok()?;
     let size = position.amount.decimal();
     let moved = match (&policy.spec.kind, scope) {
-        (Kind::Drawdown(_) | Kind::PeriodLoss(_), Scope::Account) => {
-            Decimal::ZERO.checked_sub(allowed_loss(book, policy, rung)?)?.checked_div(size)?
-        }
+        (Kind::Drawdown(_) | Kind::PeriodLoss(_), Scope::Account) => Decimal::ZERO
+            .checked_sub(allowed_loss(book, policy, rung)?)?
+            .checked_div(size)?,
         (Kind::MarginRatio(_), Scope::Bucket(bucket)) => {
-            let Some(Amount::Ratio(limit)) = rung.at else { return None };
+            let Some(Amount::Ratio(limit)) = rung.at else {
+                return None;
+            };
             let margin = book.margin(bucket).ok()?;
             let tier = *book
                 .instrument(&leg.symbol)
@@ -59,7 +61,10 @@ fn allowed_loss(book: &Book, policy: &Policy, rung: &Rung) -> Option<Decimal> {
     let mark = policy.memory.mark?;
     let equity = book.trusted_equity().ok()?;
     let (lost, whole) = match &policy.spec.kind {
-        Kind::PeriodLoss(period) => (mark + policy.memory.flows - equity, period.initial.unwrap_or(mark)),
+        Kind::PeriodLoss(period) => (
+            mark + policy.memory.flows - equity,
+            period.initial.unwrap_or(mark),
+        ),
         _ => (mark - equity, mark),
     };
     let limit = match rung.at? {

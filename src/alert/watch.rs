@@ -41,13 +41,24 @@ impl Watch {
         }
         let state = guard.state();
         if self.state != Some(state) {
-            alerts.push(wording::state(guard, decision.at, self.state, state, self.is_live));
+            alerts.push(wording::state(
+                guard,
+                decision.at,
+                self.state,
+                state,
+                self.is_live,
+            ));
             self.state = Some(state);
         }
         for note in &decision.notes {
             // The change of state is told above, with more to it.
             if !note.text.starts_with("state ") {
-                alerts.push(wording::event(guard.account(), decision.at, note.severity, &note.text));
+                alerts.push(wording::event(
+                    guard.account(),
+                    decision.at,
+                    note.severity,
+                    &note.text,
+                ));
             }
         }
         alerts
@@ -97,7 +108,11 @@ impl Watch {
 
     fn unknown(&mut self, guard: &Guard, at: Timestamp, alerts: &mut Vec<Alert>) {
         let mut now = BTreeMap::new();
-        for policy in guard.policies().iter().filter(|policy| policy.spec.mode >= Mode::Warn) {
+        for policy in guard
+            .policies()
+            .iter()
+            .filter(|policy| policy.spec.mode >= Mode::Warn)
+        {
             for track in policy.tracks.values() {
                 if let Measured::Unknown(why) = &track.measured {
                     now.insert(policy.spec.id.clone(), why.to_string());

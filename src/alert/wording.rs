@@ -41,13 +41,20 @@ impl InForce<'_> {
         let (value, effect) = (track.measured.value(), effect(rung.action));
         let what = match (rung.at, value) {
             (Some(at), Some(value)) => format!("{} {value}, limit {at}", measure(&self.policy.spec.kind)),
-            (Some(at), None) => format!("{} beyond every limit, the last being {at}", measure(&self.policy.spec.kind)),
+            (Some(at), None) => format!(
+                "{} beyond every limit, the last being {at}",
+                measure(&self.policy.spec.kind)
+            ),
             (None, _) => measure(&self.policy.spec.kind).to_owned(),
         };
         let place = place(self.scope);
-        let then = if acts { effect } else { format!("only a warning, else {effect}") };
+        let then = if acts {
+            effect
+        } else {
+            format!("only a warning, else {effect}")
+        };
         let topic = topic(account, &self.policy.spec.id, self.scope);
-        let title = format!("{account}{place}: {what}: {then}");
+        let title = format!("{account}{}{place}: {what}: {then}", mark(self.is_live));
         let mut alert = Alert::new(topic, at, severity, Phase::Begins, title);
         alert.rung = Some(rung.action.name());
         alert.why = self.policy.explain(self.guard.book(), self.scope);
@@ -62,12 +69,19 @@ impl InForce<'_> {
 
     fn done(&self, rung: &Rung, acts: bool, orders: &[Intent]) -> Vec<String> {
         if !acts {
-            return vec![format!("nothing: policy {} is set to warn here", self.policy.spec.id)];
+            return vec![format!(
+                "nothing: policy {} is set to warn here",
+                self.policy.spec.id
+            )];
         }
         if rung.action == Action::Alert {
             return Vec::new();
         }
-        let dry = if self.is_live { "" } else { "not sent, this is a dry run: " };
+        let dry = if self.is_live {
+            ""
+        } else {
+            "not sent, this is a dry run: "
+        };
         let mut lines: Vec<String> = orders
             .iter()
             .take(REQUESTS_MAX)
@@ -79,7 +93,7 @@ impl InForce<'_> {
         if lines.is_empty() {
             lines.push(match rung.action {
                 Action::Block => format!("{dry}no order stands that could add to the position"),
-                _ => format!("{dry}the first order follows"),
+                _ => format!("{dry}no order of its own yet"),
             });
         }
         lines
@@ -102,9 +116,17 @@ impl InForce<'_> {
         };
         let mut text = format!("{would}{} at {at}", effect(rung.action));
         if let Some(headroom) = self.policy.headroom(rung, &track.measured) {
-            let points = if let Amount::Ratio(_) = headroom { " points" } else { "" };
+            let points = if let Amount::Ratio(_) = headroom {
+                " points"
+            } else {
+                ""
+            };
             let rest = headroom.to_string();
-            let rest = if points.is_empty() { rest.as_str() } else { rest.trim_end_matches('%') };
+            let rest = if points.is_empty() {
+                rest.as_str()
+            } else {
+                rest.trim_end_matches('%')
+            };
             text.push_str(&format!(", {rest}{points} away"));
         }
         if let Some((leg, price)) = price_of(self.guard.book(), self.policy, self.scope, rung) {
@@ -127,7 +149,9 @@ impl InForce<'_> {
             Latch::UntilClear | Latch::For(_) => "until it is back inside the limit",
         };
         match rung.action {
-            Action::Alert if self.next().is_some() => "nothing is closed or cancelled before the next limit".into(),
+            Action::Alert if self.next().is_some() => {
+                "nothing is closed or cancelled before the next limit".into()
+            }
             Action::Alert => "Backstop does nothing about it by itself".into(),
             Action::Block => format!("orders that could add to a position are cancelled on sight, {until}"),
             Action::Reduce(cut) => format!(
@@ -169,11 +193,16 @@ pub fn unknown<'a>(guard: &Guard, at: Timestamp, which: impl Iterator<Item = (&'
         let title = format!("{account}: every policy can be judged again");
         return Alert::new(topic, at, Severity::Info, Phase::Over, title);
     }
-    let policies = if lines.len() == 1 { "1 policy".to_owned() } else { format!("{} policies", lines.len()) };
+    let policies = if lines.len() == 1 {
+        "1 policy".to_owned()
+    } else {
+        format!("{} policies", lines.len())
+    };
     let title = format!("{account}: {policies} cannot be judged, because a number is missing");
     let mut alert = Alert::new(topic, at, Severity::Warning, Phase::Begins, title);
     alert.why = lines.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join("; ");
-    alert.otherwise = "what is in force stays in force; nothing new trips and nothing clears for lack of a number".into();
+    alert.otherwise =
+        "what is in force stays in force; nothing new trips and nothing clears for lack of a number".into();
     alert.instead = "look at the account in the venue's own app".into();
     alert
 }
@@ -195,7 +224,11 @@ pub fn state(guard: &Guard, at: Timestamp, from: Option<State>, to: State, is_li
             "orders that could add to a position are cancelled on sight until the cause is gone".into(),
             "",
         ),
-        State::Reducing => ("is being cut", "Backstop goes on until its aim is reached".into(), ""),
+        State::Reducing => (
+            "is being cut",
+            "Backstop goes on until its aim is reached".into(),
+            "",
+        ),
         State::Flattening => (
             "is being closed",
             "Backstop goes on until the venue shows no position and no order".into(),
@@ -218,9 +251,13 @@ pub fn state(guard: &Guard, at: Timestamp, from: Option<State>, to: State, is_li
         ),
     };
     let from = from.map_or(String::new(), |from| format!("{from} -> "));
-    let title = format!("{account}: the account {what} ({from}{to})");
+    let title = format!("{account}{}: the account {what} ({from}{to})", mark(is_live));
     let mut alert = Alert::new(topic_of(account, "state"), at, severity, phase, title);
-    alert.why = [cause(guard, to), holdings(guard)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    alert.why = [cause(guard, to), holdings(guard)]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ");
     alert.otherwise = match (is_live, otherwise.is_empty()) {
         (false, false) => "nothing is closed or cancelled, whatever happens: this is a dry run".into(),
         _ => otherwise,
@@ -240,7 +277,11 @@ pub fn event(account: &str, at: Timestamp, severity: Severity, text: &str) -> Al
 
 /// The guard of an account has ended.
 pub fn stopped(account: &str, at: Timestamp, why: Option<&str>) -> Alert {
-    let severity = if why.is_some() { Severity::Critical } else { Severity::Warning };
+    let severity = if why.is_some() {
+        Severity::Critical
+    } else {
+        Severity::Warning
+    };
     let title = format!("{account}: Backstop has stopped; nobody guards the account (stopped)");
     let mut alert = Alert::new(topic_of(account, "state"), at, severity, Phase::Happened, title);
     alert.why = why.unwrap_or("it was asked to").to_owned();
@@ -263,6 +304,11 @@ fn topic_of(account: &str, policy: &str) -> Topic {
         policy: policy.into(),
         scope: String::new(),
     }
+}
+
+/// What shows that nothing is done.
+fn mark(is_live: bool) -> &'static str {
+    if is_live { "" } else { " (dry run)" }
 }
 
 fn place(scope: &Scope) -> String {
@@ -320,10 +366,19 @@ fn request(intent: &Intent) -> String {
                 Pricing::Market => "at market".to_owned(),
                 Pricing::Ioc(price) => format!("at {price} or better"),
             };
-            format!("{} {} {} {how}, reduce-only", order.side(), order.qty(), order.leg())
+            format!(
+                "{} {} {} {how}, reduce-only",
+                order.side(),
+                order.qty(),
+                order.leg()
+            )
         }
         Intent::Cancel(id) => {
-            let kind = if id.store == Store::Regular { "order" } else { "conditional order" };
+            let kind = if id.store == Store::Regular {
+                "order"
+            } else {
+                "conditional order"
+            };
             format!("cancel {kind} {} in {}", id.id, id.symbol)
         }
         Intent::CancelAll(symbol) => format!("cancel all orders in {symbol}"),
@@ -337,20 +392,31 @@ fn cause(guard: &Guard, state: State) -> String {
         State::Armed | State::Starting | State::Powerless => return String::new(),
         State::Blind => {
             let link = guard.book().link();
-            let age = link.proof_age().map_or("an unknown time".into(), |age| age.to_string());
+            let age = link
+                .proof_age()
+                .map_or("an unknown time".into(), |age| age.to_string());
             return format!("no proof of life for {age}");
         }
         _ => {}
     }
     let kills = guard.kills().iter().map(|kill| {
-        let place = kill.symbol.as_ref().map_or("everything", |symbol| symbol.as_str());
+        let place = kill
+            .symbol
+            .as_ref()
+            .map_or("everything", |symbol| symbol.as_str());
         format!("kill switch over {place}: {}", kill.reason)
     });
     let rungs = guard.policies().iter().flat_map(|policy| {
         policy.tracks.keys().filter_map(|scope| {
             let rung = policy.spec.ladder.get(highest(policy, scope, Mode::Enforce)?)?;
-            (rung.action != Action::Alert)
-                .then(|| format!("{} {}: {}", policy.spec.id, rung.action.name(), policy.explain(guard.book(), scope)))
+            (rung.action != Action::Alert).then(|| {
+                format!(
+                    "{} {}: {}",
+                    policy.spec.id,
+                    rung.action.name(),
+                    policy.explain(guard.book(), scope)
+                )
+            })
         })
     });
     kills.chain(rungs).take(NAMED_MAX).collect::<Vec<_>>().join("; ")
@@ -363,7 +429,7 @@ pub fn highest(policy: &Policy, scope: &Scope, least: Mode) -> Option<usize> {
     rungs
         .filter(|(_, (state, rung))| matches!(state, RungState::Tripped(_)) && policy.mode(rung) >= least)
         .map(|(index, _)| index)
-        .last()
+        .next_back()
 }
 
 fn holdings(guard: &Guard) -> String {
@@ -371,7 +437,9 @@ fn holdings(guard: &Guard) -> String {
     if !book.is_ready() {
         return String::new();
     }
-    let equity = book.equity().map_or("unknown".into(), |equity| Amount::Money(equity).to_string());
+    let equity = book
+        .equity()
+        .map_or("unknown".into(), |equity| Amount::Money(equity).to_string());
     let held: Vec<String> = book
         .positions()
         .map(|(leg, position)| match book.last_mark(&leg.symbol) {
@@ -384,7 +452,11 @@ fn holdings(guard: &Guard) -> String {
     if more > 0 {
         shown.push_str(&format!(" and {more} more"));
     }
-    let held = if shown.is_empty() { "no position".into() } else { shown };
+    let held = if shown.is_empty() {
+        "no position".into()
+    } else {
+        shown
+    };
     format!("equity {equity}, {held}")
 }
 

@@ -4,7 +4,9 @@ use super::control::{Desk, Where};
 use super::{accounts, fail};
 use crate::alert::{Alert, Channel, Failure, Letter, Mail, Rules, Sender, Target, Tls};
 use crate::clock::Clock;
-use crate::config::{AlertConfig, ChannelConfig, ConfigError, MailTls, MinSeverity, Overrides, Refusal, SecretSource};
+use crate::config::{
+    AlertConfig, ChannelConfig, ConfigError, MailTls, MinSeverity, Overrides, Refusal, SecretSource,
+};
 use crate::guard::Severity;
 use crate::serve::Role;
 use anstream::println;
@@ -61,9 +63,16 @@ async fn test(name: Option<&str>, config: Option<PathBuf>, clock: &Clock) -> i32
         .filter(|channel| name.is_none_or(|name| channel.name == name))
         .collect();
     if chosen.is_empty() {
-        let known: Vec<&str> = config.alerts.iter().map(|channel| channel.name.as_str()).collect();
+        let known: Vec<&str> = config
+            .alerts
+            .iter()
+            .map(|channel| channel.name.as_str())
+            .collect();
         return match known.is_empty() {
-            true => fail(2, "no channel is configured; add a table [alerts.ops], see README.md"),
+            true => fail(
+                2,
+                "no channel is configured; add a table [alerts.ops], see README.md",
+            ),
             false => fail(2, format!("no such channel; there are: {}", known.join(", "))),
         };
     }
@@ -104,7 +113,8 @@ async fn ack(account: Option<&str>, place: &Where) -> i32 {
             Err(code) => return code,
         },
     };
-    desk.command(Role::Kill, "/api/v1/ack", &json!({ "account": account })).await
+    desk.command(Role::Kill, "/api/v1/ack", &json!({ "account": account }))
+        .await
 }
 
 /// The channels, with their secrets.
@@ -123,8 +133,10 @@ pub fn channels(config: &[AlertConfig]) -> Result<Vec<Channel>, ConfigError> {
 /// [`ConfigError::Refused`] when a secret is not kept from others (SE-14), or when the channel leads where it must not
 /// (SE-11); [`ConfigError::Invalid`] when a secret is missing.
 pub fn channel(config: &AlertConfig) -> Result<Channel, ConfigError> {
-    let read = |source: &SecretSource, what: &str| source.read(&format!("{what} of alerts `{}`", config.name));
-    let token = |source: &Option<SecretSource>| source.as_ref().map(|source| read(source, "token")).transpose();
+    let read =
+        |source: &SecretSource, what: &str| source.read(&format!("{what} of alerts `{}`", config.name));
+    let token =
+        |source: &Option<SecretSource>| source.as_ref().map(|source| read(source, "token")).transpose();
     let target = match &config.channel {
         ChannelConfig::Telegram {
             server,
@@ -135,9 +147,17 @@ pub fn channel(config: &AlertConfig) -> Result<Channel, ConfigError> {
             token: read(bot_token, "bot_token")?,
             chat_id: chat_id.clone(),
         },
-        ChannelConfig::Slack(url) => Target::Slack { url: read(url, "url")? },
-        ChannelConfig::Discord(url) => Target::Discord { url: read(url, "url")? },
-        ChannelConfig::Ntfy { server, topic, token: t } => Target::Ntfy {
+        ChannelConfig::Slack(url) => Target::Slack {
+            url: read(url, "url")?,
+        },
+        ChannelConfig::Discord(url) => Target::Discord {
+            url: read(url, "url")?,
+        },
+        ChannelConfig::Ntfy {
+            server,
+            topic,
+            token: t,
+        } => Target::Ntfy {
             server: server.clone(),
             topic: topic.clone(),
             token: token(t)?,

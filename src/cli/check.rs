@@ -126,9 +126,13 @@ fn configuration(path: Option<&Path>, around: &Surroundings, report: &mut Report
         match alerts::channel(channel) {
             Ok(_) => {}
             // As with keys: that a secret is not there yet is no error before `run`.
-            Err(ConfigError::Invalid(found)) if found.items.iter().all(|item| alerts::is_missing(item.code)) => {
+            Err(ConfigError::Invalid(found))
+                if found.items.iter().all(|item| alerts::is_missing(item.code)) =>
+            {
                 let said = found.items.iter().map(|item| item.message.clone());
-                report.notes.extend(said.map(|said| format!("alerts.{}: {said}", channel.name)));
+                report
+                    .notes
+                    .extend(said.map(|said| format!("alerts.{}: {said}", channel.name)));
             }
             Err(error) => report.fail(error),
         }

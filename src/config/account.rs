@@ -1,5 +1,6 @@
 //! One guarded account: its venue, addresses, policies, keys and times.
 
+use super::ConfigError;
 use super::endpoint::{self, Class, Venue};
 use super::fields::{Fields, choice, short, text, texts};
 use super::mask::is_secret_key;
@@ -8,7 +9,6 @@ use super::reading::Reading;
 use super::secret::{Credentials, Refusal, SecretSource, is_private_key};
 use super::source::{Owner, source};
 use super::timing::{Timing, timing};
-use super::ConfigError;
 use std::path::PathBuf;
 
 /// Policy files of one account.

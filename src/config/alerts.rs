@@ -200,9 +200,24 @@ fn channel(name: &str, node: &Node, reading: &mut Reading<'_>) -> Option<AlertCo
         return None;
     };
     let min_severity = desk.word("min_severity", &SEVERITIES, Some("warning"));
-    let group = desk.span("group", Some(Span::from_secs(10)), Span::ZERO, Span::from_secs(3600));
-    let repeat = desk.span("repeat", Some(Span::from_secs(300)), Span::ZERO, Span::from_secs(24 * 3600));
-    let escalate = desk.span("escalate_after", None, Span::from_secs(1), Span::from_secs(24 * 3600));
+    let group = desk.span(
+        "group",
+        Some(Span::from_secs(10)),
+        Span::ZERO,
+        Span::from_secs(3600),
+    );
+    let repeat = desk.span(
+        "repeat",
+        Some(Span::from_secs(300)),
+        Span::ZERO,
+        Span::from_secs(24 * 3600),
+    );
+    let escalate = desk.span(
+        "escalate_after",
+        None,
+        Span::from_secs(1),
+        Span::from_secs(24 * 3600),
+    );
     let allow_private = desk.flag("allow_private");
     let channel = desk.target(kind);
     desk.finish();
@@ -301,8 +316,13 @@ impl Desk<'_, '_, '_> {
             (None, None) => None,
             (Some(user), Some(password)) => Some((user?, password)),
             _ => {
-                let message = format!("{} has one of `user` and `password_file`, and not the other", self.fields.what);
-                self.reading.problems.error(&self.fields.place, "missing-key", message, None);
+                let message = format!(
+                    "{} has one of `user` and `password_file`, and not the other",
+                    self.fields.what
+                );
+                self.reading
+                    .problems
+                    .error(&self.fields.place, "missing-key", message, None);
                 return None;
             }
         };
@@ -319,7 +339,8 @@ impl Desk<'_, '_, '_> {
     fn receivers(&mut self) -> Option<Vec<String>> {
         let hint = "write to = [\"you@example.com\"]";
         let Some(node) = self.fields.get("to") else {
-            self.fields.missing("to", hint.to_owned(), &mut self.reading.problems);
+            self.fields
+                .missing("to", hint.to_owned(), &mut self.reading.problems);
             return None;
         };
         let all: Vec<String> = match &node.value {
@@ -331,23 +352,29 @@ impl Desk<'_, '_, '_> {
         };
         if all.is_empty() || all.len() > RECEIVERS_MAX {
             let message = format!("`to` names {} receivers, not 1 to {RECEIVERS_MAX}", all.len());
-            self.reading.problems.error(&node.place, "to", message, hint.to_owned());
+            self.reading
+                .problems
+                .error(&node.place, "to", message, hint.to_owned());
             return None;
         }
         let shown: Vec<String> = all.iter().map(|each| format!("{each:?}")).collect();
-        self.reading.record_raw(&self.path, "to", format!("[{}]", shown.join(", ")), &node.place);
+        self.reading
+            .record_raw(&self.path, "to", format!("[{}]", shown.join(", ")), &node.place);
         all.into_iter().map(|each| mailbox(each, "to", self)).collect()
     }
 
     fn port(&mut self, default: u16) -> Option<u16> {
         let Some(node) = self.fields.get("port") else {
-            self.reading.record_raw(&self.path, "port", default.to_string(), &Place::Default);
+            self.reading
+                .record_raw(&self.path, "port", default.to_string(), &Place::Default);
             return Some(default);
         };
         let written = number(node, "port", &mut self.reading.problems)?;
         let Ok(port) = written.parse() else {
             let message = format!("`{}` is not a port", short(&written));
-            self.reading.problems.error(&node.place, "port", message, "1 to 65535".to_owned());
+            self.reading
+                .problems
+                .error(&node.place, "port", message, "1 to 65535".to_owned());
             return None;
         };
         self.reading.record_raw(&self.path, "port", written, &node.place);
@@ -357,13 +384,16 @@ impl Desk<'_, '_, '_> {
     /// A text, or a number as it is written, that must be there.
     fn written(&mut self, name: &'static str, what: &str) -> Option<String> {
         let Some(node) = self.fields.get(name) else {
-            self.fields.missing(name, what.to_owned(), &mut self.reading.problems);
+            self.fields
+                .missing(name, what.to_owned(), &mut self.reading.problems);
             return None;
         };
         let written = number(node, name, &mut self.reading.problems)?;
         if written.is_empty() || written.chars().any(|c| c.is_control()) {
             let message = format!("`{name}` is empty or not one line");
-            self.reading.problems.error(&node.place, "text", message, what.to_owned());
+            self.reading
+                .problems
+                .error(&node.place, "text", message, what.to_owned());
             return None;
         }
         self.reading.record(&self.path, name, &written, &node.place);
@@ -389,7 +419,9 @@ impl Desk<'_, '_, '_> {
                 Some(url)
             }
             Err((message, hint)) => {
-                self.reading.problems.error(&place, "address", format!("`server`: {message}"), hint);
+                self.reading
+                    .problems
+                    .error(&place, "address", format!("`server`: {message}"), hint);
                 None
             }
         }
@@ -408,7 +440,12 @@ impl Desk<'_, '_, '_> {
         }
     }
 
-    fn word<T: Copy>(&mut self, name: &'static str, words: &[(&'static str, T)], default: Option<&'static str>) -> Option<T> {
+    fn word<T: Copy>(
+        &mut self,
+        name: &'static str,
+        words: &[(&'static str, T)],
+        default: Option<&'static str>,
+    ) -> Option<T> {
         match (self.fields.get(name), default) {
             (Some(node), _) => {
                 let read = choice(node, name, words, &mut self.reading.problems)?;
@@ -418,7 +455,10 @@ impl Desk<'_, '_, '_> {
             }
             (None, Some(default)) => {
                 self.reading.record(&self.path, name, default, &Place::Default);
-                words.iter().find(|(word, _)| *word == default).map(|(_, value)| *value)
+                words
+                    .iter()
+                    .find(|(word, _)| *word == default)
+                    .map(|(_, value)| *value)
             }
             (None, None) => {
                 let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -429,10 +469,17 @@ impl Desk<'_, '_, '_> {
         }
     }
 
-    fn span(&mut self, name: &'static str, default: Option<Span>, least: Span, most: Span) -> Option<Option<Span>> {
+    fn span(
+        &mut self,
+        name: &'static str,
+        default: Option<Span>,
+        least: Span,
+        most: Span,
+    ) -> Option<Option<Span>> {
         let Some(node) = self.fields.get(name) else {
             if let Some(default) = default {
-                self.reading.record_raw(&self.path, name, format!("\"{default}\""), &Place::Default);
+                self.reading
+                    .record_raw(&self.path, name, format!("\"{default}\""), &Place::Default);
             }
             return Some(default);
         };
@@ -442,14 +489,19 @@ impl Desk<'_, '_, '_> {
             self.reading.problems.error(&node.place, "range", message, None);
             return None;
         }
-        self.reading.record_raw(&self.path, name, format!("\"{read}\""), &node.place);
+        self.reading
+            .record_raw(&self.path, name, format!("\"{read}\""), &node.place);
         Some(Some(read))
     }
 
     fn flag(&mut self, name: &'static str) -> Option<bool> {
-        let place = self.fields.get(name).map_or(Place::Default, |node| node.place.clone());
+        let place = self
+            .fields
+            .get(name)
+            .map_or(Place::Default, |node| node.place.clone());
         let read = self.fields.flag(name, false, &mut self.reading.problems)?;
-        self.reading.record_raw(&self.path, name, read.to_string(), &place);
+        self.reading
+            .record_raw(&self.path, name, read.to_string(), &place);
         Some(read)
     }
 
@@ -470,7 +522,10 @@ fn mailbox(written: String, name: &'static str, desk: &mut Desk<'_, '_, '_>) -> 
     }
     let message = format!("`{}` in `{name}` is no mail address", short(&written));
     let hint = "write it like \"you@example.com\"".to_owned();
-    let place = desk.fields.get(name).map_or(Place::Default, |node| node.place.clone());
+    let place = desk
+        .fields
+        .get(name)
+        .map_or(Place::Default, |node| node.place.clone());
     desk.reading.problems.error(&place, "address", message, hint);
     None
 }

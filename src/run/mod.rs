@@ -161,7 +161,12 @@ pub async fn run(options: Options, clock: Clock, cancel: CancellationToken) -> R
         Ok(()) => Some(None),
     };
     if let Some(why) = why {
-        alerts.tell(labels.iter().map(|label| Watch::stopped(label, clock.now(), why)).collect());
+        alerts.tell(
+            labels
+                .iter()
+                .map(|label| Watch::stopped(label, clock.now(), why))
+                .collect(),
+        );
     }
     post.close();
     post_ends.cancel();
@@ -256,9 +261,12 @@ async fn acknowledge(
         let Some(ack) = ack else { break };
         let answer = match alerts.is_empty() {
             true => Err("no channel is configured: there is nothing to acknowledge".into()),
-            false => alerts
-                .acknowledge(&ack.account)
-                .map(|()| format!("the alerts of {} are acknowledged; they are not repeated", ack.account)),
+            false => alerts.acknowledge(&ack.account).map(|()| {
+                format!(
+                    "the alerts of {} are acknowledged; they are not repeated",
+                    ack.account
+                )
+            }),
         };
         let _ = ack.reply.send(answer);
     }

@@ -470,5 +470,11 @@ async fn se_13_se_07_alerts_are_acknowledged_by_who_may_act_and_not_by_who_may_l
     assert_eq!(served.post("/api/v1/ack", Role::View, body).await.0, 403);
     let (code, answer) = served.post("/api/v1/ack", Role::Kill, body).await;
     assert!(code == 200 && answer.contains("seen: main"), "{answer}");
-    assert_eq!(served.post("/api/v1/ack", Role::Kill, r#"{"account":"none"}"#).await.0, 404);
+    assert_eq!(
+        served
+            .post("/api/v1/ack", Role::Kill, r#"{"account":"none"}"#)
+            .await
+            .0,
+        404
+    );
 }

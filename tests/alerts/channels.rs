@@ -95,8 +95,14 @@ async fn ntfy_takes_json_at_its_root_with_a_priority_that_rings() {
             token: Some(secret("tk_1")),
         };
         let asked = arrived((200, "{}"), target, &letter(severity, phase)).await;
-        assert_eq!((asked.line.as_str(), asked.header("authorization")), ("POST /", "bearer tk_1"));
-        assert_eq!((&asked.body["topic"], &asked.body["priority"]), (&json!("desk"), &json!(priority)));
+        assert_eq!(
+            (asked.line.as_str(), asked.header("authorization")),
+            ("POST /", "bearer tk_1")
+        );
+        assert_eq!(
+            (&asked.body["topic"], &asked.body["priority"]),
+            (&json!("desk"), &json!(priority))
+        );
         assert!(asked.body["title"].as_str().unwrap().contains("margin ratio"));
         assert!(asked.body["message"].as_str().unwrap().len() <= 4_096);
         assert!(asked.body["tags"].is_array());
@@ -112,12 +118,27 @@ async fn pagerduty_takes_a_trigger_and_a_resolve_of_one_key() {
     let taken = (202, r#"{"status":"success","dedup_key":"x"}"#);
     let asked = arrived(taken, target, &begins()).await;
     assert_eq!(asked.line, "POST /v2/enqueue");
-    let Value::Object(body) = &asked.body else { panic!() };
-    assert_eq!((&body["routing_key"], &body["event_action"]), (&json!("R1"), &json!("trigger")));
+    let Value::Object(body) = &asked.body else {
+        panic!()
+    };
+    assert_eq!(
+        (&body["routing_key"], &body["event_action"]),
+        (&json!("R1"), &json!("trigger"))
+    );
     let payload = &body["payload"];
     assert_eq!(
-        (&payload["summary"], &payload["source"], &payload["severity"], &payload["timestamp"]),
-        (&json!(TITLE), &json!("backstop/main"), &json!("critical"), &json!("2026-11-18T11:06:40.000Z"))
+        (
+            &payload["summary"],
+            &payload["source"],
+            &payload["severity"],
+            &payload["timestamp"]
+        ),
+        (
+            &json!(TITLE),
+            &json!("backstop/main"),
+            &json!("critical"),
+            &json!("2026-11-18T11:06:40.000Z")
+        )
     );
     assert_eq!(payload["custom_details"]["value"], "0.701");
     let over = arrived(taken, target, &letter(Severity::Info, Phase::Over)).await;
@@ -135,7 +156,10 @@ async fn an_alertmanager_takes_alerts_whose_labels_stay_and_ends_them() {
     };
     for (phase, live) in [(Phase::Begins, vec!["critical"]), (Phase::Over, vec![])] {
         let asked = arrived((200, ""), target, &letter(Severity::Critical, phase)).await;
-        assert_eq!((asked.line.as_str(), asked.header("authorization")), ("POST /api/v2/alerts", "bearer t"));
+        assert_eq!(
+            (asked.line.as_str(), asked.header("authorization")),
+            ("POST /api/v2/alerts", "bearer t")
+        );
         let alerts = asked.body.as_array().unwrap();
         let at = "2026-11-18T11:06:40.000Z";
         let on: Vec<&str> = alerts
@@ -148,7 +172,12 @@ async fn an_alertmanager_takes_alerts_whose_labels_stay_and_ends_them() {
             assert!(alert["startsAt"].as_str().unwrap() < alert["endsAt"].as_str().unwrap());
             assert_eq!(alert["labels"]["alertname"], "Backstop");
             assert_eq!(alert["labels"]["scope"], "cross USDT");
-            assert!(alert["annotations"]["description"].as_str().unwrap().contains("Why: "));
+            assert!(
+                alert["annotations"]["description"]
+                    .as_str()
+                    .unwrap()
+                    .contains("Why: ")
+            );
         }
     }
 }
@@ -161,7 +190,10 @@ async fn a_webhook_takes_every_field_and_an_id_that_stays_the_same() {
     };
     let first = arrived((200, ""), target, &begins()).await;
     let second = arrived((200, ""), target, &begins()).await;
-    assert_eq!((first.line.as_str(), first.header("authorization")), ("POST /hook?x=1", "bearer w"));
+    assert_eq!(
+        (first.line.as_str(), first.header("authorization")),
+        ("POST /hook?x=1", "bearer w")
+    );
     assert_eq!(first.header("idempotency-key"), second.header("idempotency-key"));
     assert_eq!(first.body["id"], first.header("idempotency-key"));
     for (field, expected) in [
@@ -189,7 +221,12 @@ async fn se_12_an_answer_decides_whether_and_when_it_is_tried_again() {
     for (status, headers, body, expected) in [
         (500, none(), "", Some(None)),
         (503, "retry-after: 7\r\n".into(), "", Some(Some(7))),
-        (429, none(), r#"{"ok":false,"error_code":429,"parameters":{"retry_after":9}}"#, Some(Some(9))),
+        (
+            429,
+            none(),
+            r#"{"ok":false,"error_code":429,"parameters":{"retry_after":9}}"#,
+            Some(Some(9)),
+        ),
         (429, "retry-after: 99999999\r\n".into(), "", Some(Some(3_600))),
         (401, none(), "CANARY", Some(None)),
         (404, none(), "", Some(None)),
@@ -197,13 +234,19 @@ async fn se_12_an_answer_decides_whether_and_when_it_is_tried_again() {
     ] {
         let receiver = Receiver::start(move |_| Some((status, headers.clone(), body.to_owned())));
         let url = secret(format!("{}/CANARY", receiver.url));
-        let failure = sent(Target::Webhook { url, token: None }, &begins()).await.unwrap_err();
+        let failure = sent(Target::Webhook { url, token: None }, &begins())
+            .await
+            .unwrap_err();
         assert!(!format!("{failure:?}").contains("CANARY"), "{failure:?}");
         let pause = match failure {
             Failure::Refused(_) => None,
             Failure::Later(_, pause) => Some(pause),
         };
-        assert_eq!(pause, expected.map(|pause| pause.map(Duration::from_secs)), "{status}");
+        assert_eq!(
+            pause,
+            expected.map(|pause| pause.map(Duration::from_secs)),
+            "{status}"
+        );
     }
 }
 
@@ -213,8 +256,13 @@ async fn se_11_a_redirect_is_not_followed() {
     let location = format!("location: {}/elsewhere\r\n", other.url);
     let receiver = Receiver::start(move |_| Some((307, location.clone(), String::new())));
     let url = secret(receiver.url.clone());
-    let failure = sent(Target::Webhook { url, token: None }, &begins()).await.unwrap_err();
-    assert!(matches!(&failure, Failure::Later(why, _) if why.contains("redirect")), "{failure:?}");
+    let failure = sent(Target::Webhook { url, token: None }, &begins())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&failure, Failure::Later(why, _) if why.contains("redirect")),
+        "{failure:?}"
+    );
     assert_eq!((receiver.asked().len(), other.asked().len()), (1, 0));
 }
 
@@ -226,13 +274,22 @@ async fn se_11_se_01_a_name_that_leads_to_this_machine_is_found_at_the_connectio
     let sender = Sender::new(Target::Webhook { url, token: None }, false).unwrap();
     let failure = sender.send(&begins()).await.unwrap_err();
     let said = format!("{failure:?}");
-    assert!(said.contains("on this machine or its network") && !said.contains("CANARY"), "{said}");
+    assert!(
+        said.contains("on this machine or its network") && !said.contains("CANARY"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
 async fn se_01_a_channel_that_cannot_be_reached_is_told_without_its_address() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let url = secret(format!("http://{free}/CANARY"));
     let failure = sent(Target::Slack { url }, &begins()).await.unwrap_err();
-    assert!(matches!(&failure, Failure::Later(..)) && !format!("{failure:?}").contains("CANARY"), "{failure:?}");
+    assert!(
+        matches!(&failure, Failure::Later(..)) && !format!("{failure:?}").contains("CANARY"),
+        "{failure:?}"
+    );
 }

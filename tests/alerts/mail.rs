@@ -79,8 +79,14 @@ async fn a_mail_has_its_receivers_its_subject_and_an_id_that_stays_the_same() {
 async fn se_01_a_mail_that_is_refused_is_tried_later_and_shows_no_secret() {
     let (port, _lines) = server(Some("550 CANARY is not welcome"));
     let sender = Sender::new(Target::Email(mail(port)), true).unwrap();
-    let failure = sender.send(&letter(Severity::Warning, Phase::Happened)).await.unwrap_err();
-    assert_eq!(failure, Failure::Later("the mail server refuses (550)".into(), None));
+    let failure = sender
+        .send(&letter(Severity::Warning, Phase::Happened))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        failure,
+        Failure::Later("the mail server refuses (550)".into(), None)
+    );
 }
 
 #[tokio::test]

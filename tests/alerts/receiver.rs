@@ -21,7 +21,10 @@ impl Asked {
     /// A header's value.
     pub fn header(&self, name: &str) -> &str {
         let start = format!("{name}: ");
-        self.head.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or("")
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix(&start))
+            .unwrap_or("")
     }
 }
 
@@ -33,7 +36,9 @@ pub struct Receiver {
 
 impl Receiver {
     /// Answers the n-th request, from 1, with a status, further headers and a body; `None` never answers.
-    pub fn start(answer: impl Fn(usize) -> Option<(u16, String, String)> + Send + Sync + 'static) -> Receiver {
+    pub fn start(
+        answer: impl Fn(usize) -> Option<(u16, String, String)> + Send + Sync + 'static,
+    ) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
@@ -65,7 +70,11 @@ impl Receiver {
             if let Some(found) = self.asked().into_iter().find(|asked| wanted(&asked.body)) {
                 return found;
             }
-            assert!(begun.elapsed() < within, "{what} did not arrive: {:#?}", self.asked());
+            assert!(
+                begun.elapsed() < within,
+                "{what} did not arrive: {:#?}",
+                self.asked()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -87,9 +96,16 @@ fn serve(
             }
         };
         let head = String::from_utf8(buffer.drain(..end).collect()).unwrap();
-        let line = head.lines().next().unwrap().trim_end_matches(" HTTP/1.1").to_owned();
+        let line = head
+            .lines()
+            .next()
+            .unwrap()
+            .trim_end_matches(" HTTP/1.1")
+            .to_owned();
         let head = head.to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
         let length: usize = length.unwrap_or(0);
         while buffer.len() < length {
             if !more(&mut stream, &mut buffer)? {

@@ -29,7 +29,12 @@ fn told(name: &str, least: Severity, is_live: bool) -> String {
     let mut tell = |ledger: &mut Ledger, now: Timestamp| {
         for letter in ledger.due(now) {
             let second = now.ms() - header.started_at;
-            text.push_str(&format!("--- {}.{} s\n{}\n", second / 1000, second % 1000 / 100, letter.text(4_000)));
+            text.push_str(&format!(
+                "--- {}.{} s\n{}\n",
+                second / 1000,
+                second % 1000 / 100,
+                letter.text(4_000)
+            ));
         }
     };
     for entry in entries {
@@ -37,7 +42,9 @@ fn told(name: &str, least: Severity, is_live: bool) -> String {
         let fed = match &entry {
             Entry::Received(received) => Fed::Received(received),
             Entry::Guard(_, line) => match &**line {
-                GuardLine::Outcome { of, result } => Fed::Outcome(of.key().unwrap(), result.outcome().unwrap()),
+                GuardLine::Outcome { of, result } => {
+                    Fed::Outcome(of.key().unwrap(), result.outcome().unwrap())
+                }
                 GuardLine::Command(command) => Fed::Command(command.command().unwrap()),
                 _ => Fed::Wake,
             },
@@ -72,6 +79,9 @@ fn a_story_is_told_in_these_words() {
             std::fs::write(&golden, &told).unwrap();
         }
         let expected = std::fs::read_to_string(&golden).unwrap();
-        assert_eq!(told, expected, "{name}: UPDATE=1 rewrites the words; review the difference");
+        assert_eq!(
+            told, expected,
+            "{name}: UPDATE=1 rewrites the words; review the difference"
+        );
     }
 }

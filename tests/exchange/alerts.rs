@@ -35,7 +35,11 @@ fn se_12_pr_05_se_01_a_margin_call_reaches_people_while_dead_channels_delay_noth
         &exchange,
         &[
             ("good", format!("{}/CANARY-GOOD", good.url), "group = \"1s\""),
-            ("hangs", format!("{}/CANARY-HANGS", hangs.url), "min_severity = \"info\""),
+            (
+                "hangs",
+                format!("{}/CANARY-HANGS", hangs.url),
+                "min_severity = \"info\"",
+            ),
             ("fails", format!("{}/CANARY-FAILS", fails.url), ""),
             ("nobody", "http://127.0.0.1:9/CANARY-NOBODY".into(), ""),
         ],
@@ -44,29 +48,52 @@ fn se_12_pr_05_se_01_a_margin_call_reaches_people_while_dead_channels_delay_noth
     let call = good.wait("the margin call", PATIENCE, |body| {
         body["policy"] == "margin-call" && body["severity"] == "critical"
     });
-    assert!(call.body["why"].as_str().unwrap().contains("maintenance"), "{call:#?}");
+    assert!(
+        call.body["why"].as_str().unwrap().contains("maintenance"),
+        "{call:#?}"
+    );
     let latched = good.wait("the latch", PATIENCE, |body| {
         body["policy"] == "drawdown" && body["rung"] == "flatten"
     });
-    assert!(latched.body["done"][0].as_str().unwrap().starts_with("SELL"), "{latched:#?}");
-    assert!(latched.body["instead"].as_str().unwrap().contains("backstop rearm --account main"));
+    assert!(
+        latched.body["done"][0].as_str().unwrap().starts_with("SELL"),
+        "{latched:#?}"
+    );
+    assert!(
+        latched.body["instead"]
+            .as_str()
+            .unwrap()
+            .contains("backstop rearm --account main")
+    );
     good.wait("the state", PATIENCE, |body| {
         body["policy"] == "state" && body["title"].as_str().unwrap().contains("latched")
     });
     let report = exchange.report();
     kept_its_word(&report);
-    assert_eq!((guard_orders(&report).len(), position(&report, "BTCUSDT")), (2, 0.0));
+    assert_eq!(
+        (guard_orders(&report).len(), position(&report, "BTCUSDT")),
+        (2, 0.0)
+    );
     assert_eq!(report["liquidations"], 0);
     // What was decided is at the good channel at once, whatever the others do.
     let (code, took) = guard.terminate();
-    assert!(code == Some(0) && took < Duration::from_secs(5), "{code:?} {took:?}");
+    assert!(
+        code == Some(0) && took < Duration::from_secs(5),
+        "{code:?} {took:?}"
+    );
     good.wait("the farewell", Duration::from_secs(1), |body| {
-        body["title"].as_str().unwrap().contains("nobody guards the account")
+        body["title"]
+            .as_str()
+            .unwrap()
+            .contains("nobody guards the account")
     });
     // Each reached its channel, was tried more than once where that failed, and no secret is in what was printed.
     assert!(!hangs.asked().is_empty() && fails.asked().len() > 1);
     let log = folder.log();
-    assert!(log.contains("alerts.fails: not delivered") && !log.contains("CANARY"), "{log}");
+    assert!(
+        log.contains("alerts.fails: not delivered") && !log.contains("CANARY"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -77,18 +104,32 @@ fn se_13_g3_what_nobody_acknowledges_is_repeated_and_goes_to_the_next_channel_un
         &exchange,
         &[
             ("first", first.url.clone(), "repeat = \"1s\"\ngroup = \"0s\""),
-            ("next", next.url.clone(), "repeat = \"1s\"\nescalate_after = \"3s\""),
+            (
+                "next",
+                next.url.clone(),
+                "repeat = \"1s\"\nescalate_after = \"3s\"",
+            ),
         ],
     );
     folder.replace("listen = \"\"", "listen = \"127.0.0.1:0\"");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     folder.replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
     let guard = armed(&folder);
     std::fs::write(folder.state().join("KILL"), "").unwrap();
     let is_latch = |body: &serde_json::Value| body["policy"] == "state" && body["severity"] == "critical";
-    first.wait("a reminder", PATIENCE, |body| is_latch(body) && body["repeats"] == 2);
+    first.wait("a reminder", PATIENCE, |body| {
+        is_latch(body) && body["repeats"] == 2
+    });
     next.wait("the escalation", PATIENCE, is_latch);
-    assert!(next.asked().iter().all(|asked| asked.body["severity"] == "critical"));
+    assert!(
+        next.asked()
+            .iter()
+            .all(|asked| asked.body["severity"] == "critical")
+    );
     let ack = super::stage::backstop()
         .args(["alerts", "ack", "--config"])
         .arg(folder.path().join("backstop.toml"))
@@ -98,7 +139,11 @@ fn se_13_g3_what_nobody_acknowledges_is_repeated_and_goes_to_the_next_channel_un
     std::thread::sleep(Duration::from_millis(500));
     let before = (first.asked().len(), next.asked().len());
     std::thread::sleep(Duration::from_secs(3));
-    assert_eq!((first.asked().len(), next.asked().len()), before, "nobody is reminded any more");
+    assert_eq!(
+        (first.asked().len(), next.asked().len()),
+        before,
+        "nobody is reminded any more"
+    );
     assert_eq!(guard.terminate().0, Some(0));
 }
 
@@ -111,7 +156,10 @@ fn se_11_a_channel_that_leads_inside_is_refused_at_the_start_and_by_check() {
         let said = folder.verb(verb).output().unwrap();
         let text = String::from_utf8_lossy(&said.stderr);
         assert_eq!(said.status.code(), Some(3), "{verb}: {text}");
-        assert!(text.contains("on this machine or its network") && !text.contains("CANARY"), "{text}");
+        assert!(
+            text.contains("on this machine or its network") && !text.contains("CANARY"),
+            "{text}"
+        );
     }
 }
 
@@ -133,10 +181,19 @@ fn a_test_message_is_sent_and_what_came_of_it_is_said() {
             .arg(folder.path().join("backstop.toml"))
             .output()
             .unwrap();
-        let text = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&said.stdout),
+            String::from_utf8_lossy(&said.stderr)
+        );
         assert_eq!(said.status.code(), Some(code), "{text}");
         assert!(text.contains(words), "{text}");
     }
     assert_eq!(good.asked().len(), 1);
-    assert!(good.asked()[0].body["title"].as_str().unwrap().starts_with("a test of the channel good"));
+    assert!(
+        good.asked()[0].body["title"]
+            .as_str()
+            .unwrap()
+            .starts_with("a test of the channel good")
+    );
 }
