@@ -79,6 +79,10 @@ impl Ledger {
                 if is_another || known.alert.severity < alert.severity {
                     known.is_acknowledged = false;
                     known.repeats = 0;
+                    // Whoever is to be asked first gets the whole time for what is graver, too.
+                    if known.told.is_none() {
+                        known.since = now;
+                    }
                 }
                 let is_told = !known.is_fresh;
                 known.alert.renew(alert, is_told);
@@ -351,6 +355,7 @@ mod tests {
             ),
             (&[(0, "c"), (30, "o")], &[]),
             (&[(0, "w"), (70, "o")], &[]),
+            (&[(0, "w"), (500, "c")], &["560 CRITICAL c also w"]),
             (&[(0, "h"), (5, "a"), (300, "h2")], &["360 CRITICAL h2"]),
         ] {
             assert_eq!(play(next, script, 620), expected, "{script:?}");

@@ -215,7 +215,7 @@ impl Round {
                 })),
                 told = self.inbox.recv() => match told {
                     Some(told) => self.take(told),
-                    // Nobody is left who could tell anything; what waits is still delivered.
+                    // Nobody is left who could tell anything: the end is near.
                     None => cancel.cancelled().await,
                 },
                 () = sleep_until(&self.clock, wake) => {}
