@@ -62,7 +62,7 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
     }
     let [a, b, c, _] = address.octets();
     let is_private = match (a, b, c) {
-        // This network, private, carrier-grade NAT, loopback, link-local (IANA special-purpose registry, read 2026-11-25).
+        // This network, private, carrier-grade NAT, loopback, link-local (IANA special-purpose registry).
         (0 | 10 | 127, ..) | (169, 254, _) | (192, 168, _) => true,
         (100, 64..=127, _) | (172, 16..=31, _) => true,
         // Protocol assignments, documentation, relays, benchmarks.

@@ -168,7 +168,7 @@ async fn beginning(mut answer: Response) -> Vec<u8> {
 /// fraction, at Discord.
 ///
 /// Source: <https://core.telegram.org/bots/api#responseparameters> and
-/// <https://discord.com/developers/docs/topics/rate-limits>, read 2026-11-25.
+/// <https://discord.com/developers/docs/topics/rate-limits>.
 fn pause_in(answer: &[u8]) -> Option<Duration> {
     let answer: serde_json::Value = serde_json::from_slice(answer).ok()?;
     let said = answer
