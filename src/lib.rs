@@ -21,6 +21,7 @@
 //! | [`venue`] | Binance USD-M: wire, parse, request, sign, outcome, session are pure; `client` is the only IO |
 //! | [`exec`] | sends each order once, and asks the venue when the answer left it open |
 //! | [`journal`] | the kept state, its text form, its store, whose it is, and a look at it; the KILL file |
+//! | [`alert`] | what people are told away from the screen: wording, grouping, channels |
 //! | [`serve`] | the control API |
 //! | [`sim`] | the embedded exchange; all but its server is pure |
 //! | [`replay`] | recordings, and the drive that live runs and replays share |
@@ -30,7 +31,7 @@
 //! | [`drill`] | proves the chain with play money: a trader of its own against the real run |
 //! | [`cli`] | a file a verb |
 //!
-//! Uses go one way: `cli -> drill -> run -> {exec, serve, journal, replay, sim} -> guard -> response -> policy -> book -> event ->
+//! Uses go one way: `cli -> drill -> run -> {exec, serve, alert, journal, replay, sim} -> guard -> response -> policy -> book -> event ->
 //! model`, and `{exec, sim, replay} -> venue -> {event, model}`. A test keeps it so (`tests/tidy`).
 //!
 //! # Invariants
@@ -53,6 +54,7 @@
 //! No order type of the guard that could open a position; no transfer, withdrawal or leverage change, no mode change by
 //! the guard; no deletion of a listenKey; no retry in the HTTP layer; no lock between a frame and the request that answers it.
 
+pub mod alert;
 pub mod book;
 pub mod cli;
 pub mod clock;

@@ -8,6 +8,7 @@
     reason = "a test ends where something is not as it must be; clippy knows only functions marked #[test]; tests wait by the clock, and assert nothing fast by it"
 )]
 
+mod alerts;
 mod exchange;
 mod recordings;
 mod scenarios;

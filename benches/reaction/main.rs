@@ -287,6 +287,7 @@ fn guarded(folder: &Path) -> Row {
         status: watch::Sender::new(Arc::new(Status::default())),
         events: broadcast::Sender::new(1_024),
         story: None,
+        alerts: backstop::alert::Alerts::default(),
     };
     let (_door, commands) = mpsc::channel(1);
     let place = state.path().to_owned();

@@ -1,5 +1,6 @@
 //! `backstop check`: validates configuration and policies without a connection.
 
+use super::alerts;
 use crate::config::{
     Config, ConfigError, Diagnostics, Overrides, SecretSource, Surroundings, load, policy, print,
     read_policies,
@@ -119,6 +120,21 @@ fn configuration(path: Option<&Path>, around: &Surroundings, report: &mut Report
             && let Err(found) = read_policies(&account.policies)
         {
             report.found.extend(found);
+        }
+    }
+    for channel in &config.alerts {
+        match alerts::channel(channel) {
+            Ok(_) => {}
+            // As with keys: that a secret is not there yet is no error before `run`.
+            Err(ConfigError::Invalid(found))
+                if found.items.iter().all(|item| alerts::is_missing(item.code)) =>
+            {
+                let said = found.items.iter().map(|item| item.message.clone());
+                report
+                    .notes
+                    .extend(said.map(|said| format!("alerts.{}: {said}", channel.name)));
+            }
+            Err(error) => report.fail(error),
         }
     }
     report.config = Some(config);

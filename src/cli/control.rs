@@ -216,6 +216,7 @@ mod tests {
             status,
             events: broadcast::channel(8).0,
             commands,
+            acks: mpsc::channel(1).0,
         };
         let cancel = CancellationToken::new();
         tokio::spawn(serve(listener, tokens.clone(), control, cancel.clone()));

@@ -1,6 +1,7 @@
 //! The verbs of the command line, a file each.
 
 pub mod accounts;
+pub mod alerts;
 pub mod check;
 pub mod control;
 pub mod drill;
@@ -56,6 +57,8 @@ pub enum Verb {
     Rearm(rearm::Args),
     /// One line an account.
     Status(status::Args),
+    /// Tries the channels of alerts, and acknowledges what they told.
+    Alerts(alerts::Args),
     /// Serves the embedded exchange alone.
     Sim(sim::Args),
     /// Proves the whole chain with play money, and writes a report.
@@ -73,6 +76,7 @@ pub async fn dispatch(cli: Cli, clock: Clock) -> i32 {
         Verb::Kill(args) => kill::run(&args).await,
         Verb::Rearm(args) => rearm::run(&args).await,
         Verb::Status(args) => status::run(&args).await,
+        Verb::Alerts(args) => alerts::run(args, clock).await,
         Verb::Drill(args) => drill::run(args, clock).await,
         Verb::Sim(args) => sim::run(args, || crate::clock::now().ms()).await,
     }

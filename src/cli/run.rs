@@ -1,6 +1,6 @@
 //! `backstop run`: guards every configured account, or with `--sim` an account on the embedded exchange.
 
-use super::{accounts, fail, sim};
+use super::{accounts, alerts, fail, sim};
 use crate::clock::{self, Clock};
 use crate::config::{Overrides, RunMode, Timing, policy};
 use crate::replay::play;
@@ -111,6 +111,10 @@ async fn guard_accounts(args: Args, clock: Clock, cancel: CancellationToken) -> 
             "no account is configured; add a table [account.main], see README.md",
         );
     }
+    let channels = match alerts::channels(&config.alerts) {
+        Ok(channels) => channels,
+        Err(error) => return fail(error.exit_code(), error),
+    };
     if let Some(label) = args.new_key {
         match guarded.iter_mut().find(|account| account.label == label) {
             Some(account) => account.is_new_key = true,
@@ -131,6 +135,9 @@ async fn guard_accounts(args: Args, clock: Clock, cancel: CancellationToken) -> 
             config.control.token_file.display()
         );
     }
+    for channel in &channels {
+        println!("alerts go to {}", channel.name);
+    }
     let (story, told) = mpsc::channel(STORY_MAX);
     let teller = tokio::spawn(story::tell(told));
     let options = Options {
@@ -139,6 +146,7 @@ async fn guard_accounts(args: Args, clock: Clock, cancel: CancellationToken) -> 
         listen: config.control.listen,
         token_file: config.control.token_file.clone(),
         story: Some(story),
+        channels,
     };
     let ended = crate::run::run(options, clock, cancel).await;
     let _ = teller.await;
@@ -233,6 +241,7 @@ async fn guard_simulation(args: Args, name: &str, clock: Clock, cancel: Cancella
         listen,
         token_file: state_dir.join("control.token"),
         story: Some(story),
+        channels: Vec::new(),
     };
     let guard = crate::run::run(options, clock, cancel.clone());
     let script = end_of_script(&server, args.stay, cancel.clone());

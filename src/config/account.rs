@@ -1,15 +1,14 @@
 //! One guarded account: its venue, addresses, policies, keys and times.
 
+use super::ConfigError;
 use super::endpoint::{self, Class, Venue};
 use super::fields::{Fields, choice, short, text, texts};
-use super::layers::secret_variable;
-use super::mask::{is_secret_key, looks_like_a_secret};
+use super::mask::is_secret_key;
 use super::node::{Node, Place, Value};
 use super::reading::Reading;
 use super::secret::{Credentials, Refusal, SecretSource, is_private_key};
+use super::source::{Owner, source};
 use super::timing::{Timing, timing};
-use super::{ConfigError, Origin};
-use secrecy::SecretString;
 use std::path::PathBuf;
 
 /// Policy files of one account.
@@ -139,8 +138,9 @@ pub(super) fn account(label: &str, node: &Node, reading: &mut Reading<'_>) -> Op
     let policies = policies(&mut fields, &path, reading);
     let key_type = key_type(&mut fields, &path, reading);
     let addresses = addresses(label, &mut fields, venue, reading);
-    let api_key = source(label, "api_key", "api_key_file", &mut fields, reading);
-    let api_secret = source(label, "api_secret", "api_secret_file", &mut fields, reading);
+    let owner = Owner::account(label);
+    let api_key = source(&owner, "api_key", "api_key_file", &mut fields, reading);
+    let api_secret = source(&owner, "api_secret", "api_secret_file", &mut fields, reading);
     let timing = timing(&mut fields, &path, reading);
     fields.finish(&mut reading.problems, |key| {
         is_secret_key(key).then(|| {
@@ -305,62 +305,4 @@ fn address(
             None
         }
     }
-}
-
-/// Where a secret is: the environment, the file named, a systemd credential.
-fn source(
-    label: &str,
-    inline: &'static str,
-    file: &'static str,
-    fields: &mut Fields<'_>,
-    reading: &mut Reading<'_>,
-) -> Option<SecretSource> {
-    if let Some(node) = fields.get(inline) {
-        let message =
-            format!("`{inline}` is written into the configuration, where everybody who reads it learns it");
-        let hint =
-            format!("put it into a file of mode 600 and name that in `{file}`; think of this one as known");
-        reading.problems.error(&node.key, "inline-secret", message, hint);
-        return None;
-    }
-    let path = format!("account.{label}");
-    let mut named = None;
-    if let Some(node) = fields.get(file) {
-        let name = text(node, file, &mut reading.problems)?;
-        if looks_like_a_secret(name) {
-            let message = format!("`{file}` holds what looks like the secret itself");
-            reading.problems.error(
-                &node.key,
-                "inline-secret",
-                message,
-                "name the file that holds it".to_owned(),
-            );
-            return None;
-        }
-        named = Some(reading.path(name, file, &node.place)?);
-        reading.record(&path, file, name, &node.place);
-    }
-    let variable = secret_variable(label, &inline.to_uppercase());
-    if let Some(value) = reading.around.environment.get(&variable) {
-        let origin = Origin::Environment(variable.clone());
-        reading.record_origin(&path, inline, "********".into(), origin);
-        return Some(SecretSource::Environment(
-            variable,
-            SecretString::from(value.as_str()),
-        ));
-    }
-    if let Some(file) = named {
-        return Some(SecretSource::File(file));
-    }
-    let name = format!("backstop-{label}-{inline}");
-    if let Some(dir) = reading.around.environment.get("CREDENTIALS_DIRECTORY") {
-        let credential = PathBuf::from(dir).join(&name);
-        if credential.exists() {
-            let origin = Origin::Environment("CREDENTIALS_DIRECTORY".into());
-            reading.record_origin(&path, inline, "********".into(), origin);
-            return Some(SecretSource::Credential(credential));
-        }
-    }
-    let looked = format!("set `{file}`, or {variable}, or the systemd credential {name}");
-    Some(SecretSource::Missing(looked))
 }

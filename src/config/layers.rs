@@ -26,8 +26,16 @@ pub(super) struct Variable {
     pub text: String,
 }
 
-/// The variables that are settings: those with `__`, and no secrets. Names without `__` are flags.
-pub(super) fn variables(environment: &BTreeMap<String, String>, labels: &[String]) -> Vec<Variable> {
+/// Keys of `[alerts.NAME]` that are secrets, as the environment spells them.
+const ALERT_SECRETS: [&str; 5] = ["bot_token", "url", "token", "routing_key", "password"];
+
+/// The variables that are settings: those with `__`, and no secrets. Names without `__` are flags. `labels` and `channels`
+/// are the names in the file, which may have a `-` where a variable has a `_`.
+pub(super) fn variables(
+    environment: &BTreeMap<String, String>,
+    labels: &[String],
+    channels: &[String],
+) -> Vec<Variable> {
     environment
         .iter()
         .filter_map(|(name, text)| {
@@ -36,24 +44,20 @@ pub(super) fn variables(environment: &BTreeMap<String, String>, labels: &[String
                 return None;
             }
             let mut path: Vec<String> = rest.split("__").map(str::to_lowercase).collect();
-            // The second key of a drill is no setting: `drill` reads it itself.
-            if let [drill, key] = path.as_slice()
-                && drill == "drill"
-                && (key == "api_key" || key == "api_secret")
-            {
+            let is_secret = match path.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                // The second key of a drill is no setting: `drill` reads it itself.
+                ["drill", key] | ["account", _, key] => ["api_key", "api_secret"].contains(key),
+                ["alerts", _, key] => ALERT_SECRETS.contains(key),
+                _ => false,
+            };
+            if is_secret {
                 return None;
             }
-            if let [account, label, key] = path.as_mut_slice() {
-                if account == "account" && (key == "api_key" || key == "api_secret") {
-                    return None;
-                }
-                if let Some(known) = labels.iter().find(|known| known.replace('-', "_") == *label) {
+            if let [table, label, _, ..] = path.as_mut_slice() {
+                let names = if table == "alerts" { channels } else { labels };
+                if let Some(known) = names.iter().find(|known| known.replace('-', "_") == *label) {
                     label.clone_from(known);
                 }
-            } else if let [_, label, ..] = path.as_mut_slice()
-                && let Some(known) = labels.iter().find(|known| known.replace('-', "_") == *label)
-            {
-                label.clone_from(known);
             }
             Some(Variable {
                 name: name.clone(),
@@ -259,10 +263,11 @@ pub(super) fn secret_variables(environment: &BTreeMap<String, String>) -> Vec<(S
         .collect()
 }
 
-/// The variable that holds the secret `kind` (`API_KEY` or `API_SECRET`) of an account.
-pub(super) fn secret_variable(label: &str, kind: &str) -> String {
+/// The variable that holds the secret `kind` of a table: `API_KEY` of the account `main`.
+pub(super) fn secret_variable(table: &str, label: &str, kind: &str) -> String {
     format!(
-        "{PREFIX}ACCOUNT__{}__{kind}",
+        "{PREFIX}{}__{}__{kind}",
+        table.to_uppercase(),
         label.to_uppercase().replace('-', "_")
     )
 }
@@ -281,13 +286,16 @@ mod tests {
             "BACKSTOP_ACCOUNT__MAIN__API_KEY",
             "BACKSTOP_ACCOUNT__MAIN__API_SECRET",
             "BACKSTOP_ACCOUNT__MAIN__TIMING__KEEPALIVE",
+            "BACKSTOP_ALERTS__ON_CALL__MIN_SEVERITY",
+            "BACKSTOP_ALERTS__ON_CALL__BOT_TOKEN",
+            "BACKSTOP_ALERTS__ON_CALL__URL",
             "BACKSTOP_CONTROL__LISTEN",
             "HOME",
         ]
         .into_iter()
         .map(|name| (name.to_owned(), "007".to_owned()))
         .collect();
-        let paths: Vec<String> = variables(&environment, &["my-bot".into()])
+        let paths: Vec<String> = variables(&environment, &["my-bot".into()], &["on-call".into()])
             .into_iter()
             .map(|variable| variable.path.join("."))
             .collect();
@@ -297,6 +305,7 @@ mod tests {
                 "account.main.rest_url",
                 "account.main.timing.keepalive",
                 "account.my-bot.venue",
+                "alerts.on-call.min_severity",
                 "control.listen"
             ]
         );

@@ -1,6 +1,7 @@
 //! Finding, reading and checking the configuration.
 
 use super::account::{AccountConfig, account};
+use super::alerts::alerts;
 use super::diagnostic::{Diagnostics, Severity};
 use super::fields::{Fields, choice, short, text};
 use super::layers::{Overrides, merge, secret_variables, variables};
@@ -170,22 +171,18 @@ fn read(
 ) -> Option<Config> {
     let table = parse_toml(text_of_file, &mut reading.problems)?;
     hide_nodes(&table, &mut reading.problems);
-    let labels: Vec<String> = match table.get("account").map(|node| &node.value) {
-        Some(Value::Table(accounts)) => accounts.keys().cloned().collect(),
+    let names = |of: &str| match table.get(of).map(|node| &node.value) {
+        Some(Value::Table(inner)) => inner.keys().cloned().collect(),
         _ => Vec::new(),
     };
-    let variables = variables(&reading.around.environment, &labels);
+    let variables = variables(&reading.around.environment, &names("account"), &names("alerts"));
     let root = merge(text_of_file, &table, &variables, flags, &mut reading.problems)?;
     let mut fields = Fields::new(&root, Place::File(0..0), "the configuration");
     let mode = mode(&mut fields, reading);
     let state_dir = state_dir(&mut fields, reading);
     let control = control(&mut fields, state_dir.as_deref(), reading);
     let accounts = accounts(&mut fields, reading);
-    if let Some(node) = fields.get("alerts") {
-        let message = "alerts are not built yet in this version".to_owned();
-        let hint = "remove the table; what happens is written to the log and to the control API".to_owned();
-        reading.problems.error(&node.key, "not-built", message, hint);
-    }
+    let alerts = alerts(&mut fields, reading);
     fields.finish(&mut reading.problems, |key| match key {
         "policies" | "venue" | "rest_url" | "stream_url" => {
             Some(format!("`{key}` belongs to an account: [account.main]"))
@@ -198,6 +195,7 @@ fn read(
         state_dir: state_dir?,
         accounts: accounts?,
         control: control?,
+        alerts: alerts?,
         sources: std::mem::take(&mut reading.sources),
         warnings: Diagnostics::default(),
     })

@@ -10,7 +10,8 @@ pub(super) fn is_secret_key(key: &str) -> bool {
         || ["key", "secret", "token", "pass", "credential", "hmac"]
             .iter()
             .any(|word| key.contains(word));
-    sounds && !key.ends_with("_file") && key != "key_type"
+    // The address of a channel of alerts is its password.
+    (sounds || key == "url") && !key.ends_with("_file") && key != "key_type"
 }
 
 /// Whether a value given as the name of a file looks like the secret itself.
@@ -108,6 +109,7 @@ mod tests {
             ("token = '''\na\n'''\nb = 1\n", "token = ***\n*\n***\nb = 1\n"),
             ("keepalive = \"20m\"", "keepalive = \"20m\""),
             ("sapi_url = \"\"", "sapi_url = \"\""),
+            ("url = \"https://h/x\"", "url = *************"),
         ] {
             assert_eq!(hide(text), expected, "{text}");
             assert_eq!(hide(text).len(), text.len());

@@ -4,6 +4,7 @@
 //! with its place and a hint, and no finding shows a secret. Secrets are read as plain text and pass no parser.
 
 mod account;
+mod alerts;
 mod diagnostic;
 mod endpoint;
 mod fields;
@@ -16,11 +17,13 @@ pub mod policy;
 mod print;
 mod reading;
 mod secret;
+mod source;
 #[cfg(test)]
 mod tests;
 mod timing;
 
 pub use account::{AccountConfig, KeyType};
+pub use alerts::{AlertConfig, ChannelConfig, MailTls, MinSeverity};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use endpoint::Venue;
 pub use layers::Overrides;
@@ -49,6 +52,8 @@ pub struct Config {
     pub accounts: Vec<AccountConfig>,
     /// The control API.
     pub control: ControlConfig,
+    /// The channels on which people are told, in the order of their names.
+    pub alerts: Vec<AlertConfig>,
     /// Every value with where it came from, secrets masked.
     pub sources: Vec<Setting>,
     /// What is odd and allowed.

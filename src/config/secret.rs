@@ -28,7 +28,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
+    /// A refusal.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Refusal {
         Refusal {
             message: message.into(),
             hint: hint.into(),

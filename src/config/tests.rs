@@ -98,10 +98,6 @@ fn mistakes_of_a_configuration_are_reported_with_their_place() {
         ("account = 5", "wrong-kind 1:11"),
         ("[account]\nmain = 5", "wrong-kind 2:8"),
         ("mode = ", "toml 1:8"),
-        (
-            "[alerts.ops]\nkind = \"telegram\"\n[account.main]\nvenue = \"binance-usdm-testnet\"\npolicies = [\"p.toml\"]",
-            "not-built 1:2",
-        ),
     ] {
         assert_eq!(check(text, &[]), expected, "{text}");
     }
@@ -410,4 +406,108 @@ proptest::proptest! {
     fn no_text_makes_the_reader_panic(text in "(\\[account\\.[a-zé]\\]\n)?.{0,80}\n[a-z_]{1,12} = .{0,40}") {
         let _ = read(&text, &[("BACKSTOP_A__B", "x")]).map_err(|error| error.to_string());
     }
+}
+
+#[test]
+fn a_channel_of_alerts_is_strict_and_says_what_is_missing() {
+    for (table, expected) in [
+        (
+            "kind = \"telegram\"\nchat_id = -100123\nbot_token_file = \"t\"",
+            "fine",
+        ),
+        (
+            "kind = \"slack\"\nurl_file = \"u\"\nmin_severity = \"critical\"\nescalate_after = \"10m\"",
+            "fine",
+        ),
+        (
+            "kind = \"discord\"\nurl_file = \"u\"\ngroup = \"0s\"\nrepeat = \"0s\"",
+            "fine",
+        ),
+        (
+            "kind = \"ntfy\"\ntopic = \"t\"\nserver = \"http://127.0.0.1:8080\"\nallow_private = true",
+            "fine",
+        ),
+        ("kind = \"pagerduty\"\nrouting_key_file = \"k\"", "fine"),
+        ("kind = \"webhook\"\nurl_file = \"u\"\ntoken_file = \"t\"", "fine"),
+        (
+            "kind = \"alertmanager\"\nserver = \"https://am.example.com\"",
+            "fine",
+        ),
+        (
+            "kind = \"email\"\nhost = \"h\"\nfrom = \"a@b.c\"\nto = \"A <a@b.c>\"",
+            "fine",
+        ),
+        (
+            "kind = \"email\"\nhost = \"h\"\nuser = \"u\"\npassword_file = \"p\"\nfrom = \"a@b.c\"\nto = [\"a@b.c\"]\nport = 25\ntls = \"none\"",
+            "fine",
+        ),
+        ("chat_id = \"1\"", "missing-key 4:1"),
+        ("kind = \"telegramm\"", "unknown-word 5:8"),
+        ("kind = \"telegram\"", "missing-key 4:1"),
+        (
+            "kind = \"telegram\"\nchat_id = \"1\"\nbot_token = \"CANARY\"",
+            "inline-secret 7:1",
+        ),
+        (
+            "kind = \"slack\"\nurl = \"https://hooks.example/CANARY\"",
+            "inline-secret 6:1",
+        ),
+        ("kind = \"slack\"\nchat_id = \"1\"", "unknown-key 6:1"),
+        (
+            "kind = \"ntfy\"\ntopic = \"t\"\nserver = \"http://ntfy.example\"",
+            "address 7:10",
+        ),
+        ("kind = \"alertmanager\"", "missing-key 4:1"),
+        ("kind = \"slack\"\nrepeat = \"25h\"", "range 6:10"),
+        ("kind = \"slack\"\nescalate_after = \"0s\"", "range 6:18"),
+        ("kind = \"slack\"\nmin_severity = \"bad\"", "unknown-word 6:16"),
+        ("kind = \"slack\"\nallow_private = \"yes\"", "wrong-kind 6:17"),
+        (
+            "kind = \"email\"\nhost = \"h\"\nuser = \"u\"\nfrom = \"a@b.c\"\nto = \"a@b.c\"",
+            "missing-key 4:1",
+        ),
+        (
+            "kind = \"email\"\nhost = \"h\"\nfrom = \"nobody\"\nto = \"a@b.c\"",
+            "address 7:8",
+        ),
+        (
+            "kind = \"email\"\nhost = \"h\"\nport = 70000\nfrom = \"a@b.c\"\nto = \"a@b.c\"",
+            "port 7:8",
+        ),
+    ] {
+        let text = format!("{LEAST}[alerts.ops]\n{table}\n");
+        assert_eq!(check(&text, &[]), expected, "{table}");
+        let shown = read(&text, &[]).map_or_else(|error| error.to_string(), |config| print(&config));
+        assert!(!shown.contains("CANARY"), "{shown}");
+    }
+    assert_eq!(
+        check(&format!("{LEAST}[alerts.Ops]\nkind = \"slack\"\n"), &[]),
+        "label 4:9"
+    );
+    assert_eq!(check(&format!("alerts = 5\n{LEAST}"), &[]), "wrong-kind 1:10");
+}
+
+#[test]
+fn se_01_the_secrets_of_a_channel_may_come_from_the_environment_and_are_masked() {
+    use secrecy::ExposeSecret;
+    let text = format!("{LEAST}[alerts.on-call]\nkind = \"slack\"\nurl_file = \"u\"\n");
+    let environment = [
+        ("BACKSTOP_ALERTS__ON_CALL__URL", "https://hooks.example/CANARY"),
+        ("BACKSTOP_ALERTS__ON_CALL__MIN_SEVERITY", "info"),
+    ];
+    let config = read(&text, &environment).unwrap_or_else(|error| panic!("{error}"));
+    let channel = &config.alerts[0];
+    assert_eq!(
+        (channel.name.as_str(), channel.min_severity),
+        ("on-call", MinSeverity::Info)
+    );
+    let ChannelConfig::Slack(url) = &channel.channel else {
+        panic!("{channel:?}")
+    };
+    assert!(url.read("url").unwrap().expose_secret().ends_with("CANARY"));
+    let shown = format!("{config:?} {}", print(&config));
+    assert!(
+        shown.contains("alerts.on-call.url = ********") && !shown.contains("CANARY"),
+        "{shown}"
+    );
 }

@@ -1,6 +1,7 @@
 //! The guard under test: the real loop of one account, with its own state folder, its status, its events and its door.
 
 use super::Trouble;
+use crate::alert::Alerts;
 use crate::clock::Clock;
 use crate::config::{Timing, policy};
 use crate::event::Command;
@@ -98,6 +99,7 @@ impl Stand {
             events: broadcast::Sender::new(EVENTS_KEPT),
             // Told to nobody: what a guard says while its limits are broken on purpose would only alarm.
             story: Some(mpsc::channel(1).0),
+            alerts: Alerts::default(),
         };
         let (status, events) = (outlets.status.subscribe(), outlets.events.subscribe());
         let (door, commands) = mpsc::channel(8);

@@ -6,6 +6,7 @@ use super::tape::Tape;
 use super::{Outlets, RunError};
 use crate::clock::Clock;
 use crate::config::Timing;
+use crate::event::Command;
 use crate::exec::Executor;
 use crate::guard::{Guard, Start};
 use crate::journal::identity::Identity;
@@ -200,6 +201,7 @@ pub async fn guard_account(
             Some(request) = commands.recv() => {
                 let at = drive.time_of(clock.now());
                 let line = GuardLine::Command(CommandLine::from(&request.command));
+                let is_rearm = matches!(request.command, Command::Rearm { .. });
                 let mut answer = None;
                 drive.feed(at, Fed::Command(request.command), |guard, mut decision| {
                     answer = decision.answer.take().or(answer.take());
@@ -207,6 +209,9 @@ pub async fn guard_account(
                 });
                 hands.record(Entry::Guard(at, Box::new(line)), at);
                 hands.publish(drive.guard(), true);
+                if is_rearm && matches!(answer, Some(Ok(_))) {
+                    hands.rearmed();
+                }
                 hands.reply(request.reply, answer.unwrap_or_else(|| Ok("done".into())));
             }
             Some((key, outcome)) = outcomes.recv() => {

@@ -6,6 +6,7 @@ use super::key::Findings;
 use super::status::account_status;
 use super::story::{Told, is_pulse_due, outcome_told, pulse_told};
 use super::tape::Tape;
+use crate::alert::Watch;
 use crate::event::{Outcome, Rejection, RejectionKind};
 use crate::exec::Executor;
 use crate::guard::{Decision, Guard, Severity};
@@ -63,6 +64,8 @@ pub struct Hands {
     /// What is odd about it, told once.
     key_odd: Vec<String>,
     last_save: Option<Ticket>,
+    /// What people were told of the account.
+    watch: Watch,
     counters: BTreeMap<String, u64>,
 }
 
@@ -106,6 +109,7 @@ impl Hands {
             key_known: Vec::new(),
             key_odd: Vec::new(),
             last_save: None,
+            watch: Watch::new(account.is_live),
             counters: BTreeMap::new(),
         }
     }
@@ -264,6 +268,10 @@ impl Hands {
         for note in &decision.notes {
             self.note(decision.at, note.severity, &note.text);
         }
+        if !self.outlets.alerts.is_empty() {
+            let alerts = self.watch.look(guard, &decision);
+            self.outlets.alerts.tell(alerts);
+        }
         self.pulsed = decision.at;
         self.story(Told::decision(guard, decision));
     }
@@ -319,11 +327,19 @@ impl Hands {
         }
         for (severity, text) in told {
             self.note(at, severity, &text);
+            let alert = Watch::note(&self.label, at, severity, &text);
+            self.outlets.alerts.tell(vec![alert]);
             self.story(Told::note(at, severity, text));
             self.is_fresh = true;
         }
         self.key_trouble = trouble;
         self.key_odd.clone_from(&found.odd);
+    }
+
+    /// Whoever re-arms has seen what was told.
+    pub fn rearmed(&self) {
+        // A channel that cannot be told goes on reminding; the operator sees that.
+        let _ = self.outlets.alerts.acknowledge(&self.label);
     }
 
     /// Answers a command once what it changed is durable, or when that takes too long to be waited for.
@@ -432,6 +448,7 @@ impl Hands {
 mod tests {
     use super::super::account::tests::account;
     use super::*;
+    use crate::alert::Alerts;
     use crate::event::{Command, Event, Holdings, Input, KillAction};
     use crate::guard::Start;
     use crate::model::{ClientOrderId, Money, Pricing, ReduceOrder, Store as OrderStore};
@@ -476,6 +493,7 @@ mod tests {
             status: watch::Sender::new(Arc::default()),
             events: broadcast::Sender::new(4),
             story: None,
+            alerts: Alerts::default(),
         };
         let (store, _) = Store::open(folder, "main").unwrap();
         let (outcomes_in, outcomes) = mpsc::channel(4);

@@ -11,10 +11,11 @@ pub mod status;
 pub mod story;
 pub mod tape;
 
+use crate::alert::{Alerts, Channel, Watch};
 use crate::clock::Clock;
 use crate::event::Command;
 use crate::journal::killfile;
-use crate::serve::{Control, Request, Status, Tokens, serve};
+use crate::serve::{Acknowledgement, Control, Request, Status, Tokens, serve};
 use account::{Account, guard_account};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Commands that may wait for a guard; each is answered before the next is taken.
 const COMMANDS_MAX: usize = 64;
@@ -70,6 +72,8 @@ pub struct Options {
     pub token_file: PathBuf,
     /// Where the story goes, for a person at the terminal.
     pub story: Option<mpsc::Sender<story::Told>>,
+    /// The channels on which people are told.
+    pub channels: Vec<Channel>,
 }
 
 /// What a run shows to the outside.
@@ -81,6 +85,8 @@ pub struct Outlets {
     pub events: broadcast::Sender<Arc<str>>,
     /// The story for the terminal.
     pub story: Option<mpsc::Sender<story::Told>>,
+    /// The channels on which people are told.
+    pub alerts: Alerts,
 }
 
 /// Guards until `cancel`, which leaves positions alone and makes state durable.
@@ -89,10 +95,15 @@ pub struct Outlets {
 ///
 /// [`RunError`] when it cannot begin, or when a task ended that must not.
 pub async fn run(options: Options, clock: Clock, cancel: CancellationToken) -> Result<(), RunError> {
+    // No task of `tasks`: whatever becomes of a channel, the guards go on (PR-05).
+    let (post, post_ends) = (TaskTracker::new(), CancellationToken::new());
+    let _ends_with_the_run = post_ends.clone().drop_guard();
+    let alerts = Alerts::start(options.channels, &clock, &post, &post_ends);
     let outlets = Outlets {
         status: watch::Sender::new(Arc::new(Status::default())),
         events: broadcast::Sender::new(EVENTS_KEPT),
         story: options.story,
+        alerts: alerts.clone(),
     };
     let mut tasks: JoinSet<Result<&'static str, RunError>> = JoinSet::new();
     let mut doors: BTreeMap<String, mpsc::Sender<Request>> = BTreeMap::new();
@@ -119,10 +130,12 @@ pub async fn run(options: Options, clock: Clock, cancel: CancellationToken) -> R
         let tokens =
             Tokens::load_or_create(&options.token_file).map_err(|e| RunError::Refused(e.to_string()))?;
         let (commands, requests) = mpsc::channel(COMMANDS_MAX);
+        let (acks, seen) = mpsc::channel(COMMANDS_MAX);
         let control = Control {
             status: outlets.status.subscribe(),
             events: outlets.events.clone(),
             commands,
+            acks,
         };
         let done = accounts_done.clone();
         tasks.spawn(async move {
@@ -132,13 +145,33 @@ pub async fn run(options: Options, clock: Clock, cancel: CancellationToken) -> R
                 .map_err(|e| RunError::Broken(format!("the control API ended: {e}")))
         });
         tasks.spawn(forward(requests, doors.clone(), accounts_done.clone()));
+        tasks.spawn(acknowledge(seen, alerts.clone(), accounts_done.clone()));
     }
+    let labels: Vec<String> = doors.keys().cloned().collect();
     tasks.spawn(watch_kill_file(
         options.state_dir.clone(),
         doors,
         accounts_done.clone(),
     ));
-    supervise(tasks, guards, cancel, accounts_done).await
+    let ended = supervise(tasks, guards, cancel, accounts_done).await;
+    let why = match &ended {
+        // Whoever started it sees why it did not begin.
+        Err(RunError::Usage(_) | RunError::Refused(_)) => None,
+        Err(RunError::Broken(why)) => Some(Some(why.as_str())),
+        Ok(()) => Some(None),
+    };
+    if let Some(why) = why {
+        alerts.tell(
+            labels
+                .iter()
+                .map(|label| Watch::stopped(label, clock.now(), why))
+                .collect(),
+        );
+    }
+    post.close();
+    post_ends.cancel();
+    post.wait().await;
+    ended
 }
 
 /// Waits for the end. The first task that ends without being told to ends all.
@@ -212,6 +245,33 @@ async fn forward(
     }
     done.cancelled().await;
     Ok("the command desk")
+}
+
+/// Tells the channels what somebody has seen.
+async fn acknowledge(
+    mut seen: mpsc::Receiver<Acknowledgement>,
+    alerts: Alerts,
+    done: CancellationToken,
+) -> Result<&'static str, RunError> {
+    loop {
+        let ack = tokio::select! {
+            () = done.cancelled() => break,
+            ack = seen.recv() => ack,
+        };
+        let Some(ack) = ack else { break };
+        let answer = match alerts.is_empty() {
+            true => Err("no channel is configured: there is nothing to acknowledge".into()),
+            false => alerts.acknowledge(&ack.account).map(|()| {
+                format!(
+                    "the alerts of {} are acknowledged; they are not repeated",
+                    ack.account
+                )
+            }),
+        };
+        let _ = ack.reply.send(answer);
+    }
+    done.cancelled().await;
+    Ok("the desk for acknowledgements")
 }
 
 /// Looks for the KILL file and tells every account when it appears or goes.

@@ -31,6 +31,17 @@ pub struct Control {
     pub events: broadcast::Sender<Arc<str>>,
     /// Where commands go.
     pub commands: mpsc::Sender<Request>,
+    /// Where it goes that somebody has seen the alerts.
+    pub acks: mpsc::Sender<Acknowledgement>,
+}
+
+/// Somebody has seen what is told of an account.
+#[derive(Debug)]
+pub struct Acknowledgement {
+    /// The account's label; it was in the status.
+    pub account: String,
+    /// What came of it, in words for the operator.
+    pub reply: oneshot::Sender<Result<String, String>>,
 }
 
 /// A command from the API and where its answer goes.

@@ -1,7 +1,7 @@
 //! The routes and everything that is checked before one is taken.
 
 use super::auth::{Role, Tokens};
-use super::{Control, Request as Order, metrics};
+use super::{Acknowledgement, Control, Request as Order, metrics};
 use crate::event::{Baseline, Command, KillAction};
 use crate::model::Symbol;
 use axum::Router;
@@ -95,6 +95,7 @@ pub(super) fn router(
         .route("/api/v1/events", get(events))
         .route("/api/v1/kill", post(kill))
         .route("/api/v1/rearm", post(rearm))
+        .route("/api/v1/ack", post(ack))
         .fallback(async || refuse(StatusCode::NOT_FOUND, "there is no such path"))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .layer(from_fn_with_state(desk.clone(), door))
@@ -382,6 +383,35 @@ async fn rearm(State(desk): State<Desk>, headers: HeaderMap, bytes: Bytes) -> Re
         Base::Rebase => Baseline::Rebase,
     };
     desk.order(rearm.account, Command::Rearm { baseline }).await
+}
+
+/// The body of an acknowledgement.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ack {
+    account: String,
+}
+
+/// Quiets the reminders of an account. It needs the role that may act: who can only look must not be able to silence what
+/// others are woken by.
+async fn ack(State(desk): State<Desk>, headers: HeaderMap, bytes: Bytes) -> Result<Response, Refusal> {
+    let ack: Ack = body(&desk, Role::Kill, &headers, &bytes)?;
+    desk.known(&ack.account)?;
+    let (reply, answer) = oneshot::channel();
+    let account = ack.account;
+    let seen = Acknowledgement { account, reply };
+    let asked = async {
+        desk.0.control.acks.send(seen).await.ok()?;
+        answer.await.ok()
+    };
+    match tokio::time::timeout(ANSWER, asked).await {
+        Ok(Some(Ok(message))) => Ok(axum::Json(json!({ "ok": true, "message": message })).into_response()),
+        Ok(Some(Err(message))) => Err(refuse(StatusCode::CONFLICT, message)),
+        _ => Err(refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the alerts cannot be acknowledged now",
+        )),
+    }
 }
 
 #[cfg(test)]

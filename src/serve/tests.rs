@@ -38,6 +38,12 @@ async fn served() -> Served {
     let (status, seen) = watch::channel(picture("armed"));
     let (commands, mut asked) = mpsc::channel::<Request>(16);
     let (told, taken) = mpsc::channel(64);
+    let (acks, mut acked) = mpsc::channel::<Acknowledgement>(8);
+    tokio::spawn(async move {
+        while let Some(ack) = acked.recv().await {
+            let _ = ack.reply.send(Ok(format!("seen: {}", ack.account)));
+        }
+    });
     let (events, _) = broadcast::channel(16);
     tokio::spawn(async move {
         while let Some(request) = asked.recv().await {
@@ -58,6 +64,7 @@ async fn served() -> Served {
         status: seen,
         events: events.clone(),
         commands,
+        acks,
     };
     let ended = tokio::spawn(serve(listener, tokens.clone(), control, cancel.clone()));
     Served {
@@ -454,4 +461,20 @@ async fn events_are_sent_as_they_come_and_end_with_the_guard() {
     served.cancel.cancel();
     let ended = tokio::time::timeout(Duration::from_secs(5), served.ended).await;
     ended.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn se_13_se_07_alerts_are_acknowledged_by_who_may_act_and_not_by_who_may_look() {
+    let served = served().await;
+    let body = r#"{"account":"main"}"#;
+    assert_eq!(served.post("/api/v1/ack", Role::View, body).await.0, 403);
+    let (code, answer) = served.post("/api/v1/ack", Role::Kill, body).await;
+    assert!(code == 200 && answer.contains("seen: main"), "{answer}");
+    assert_eq!(
+        served
+            .post("/api/v1/ack", Role::Kill, r#"{"account":"none"}"#)
+            .await
+            .0,
+        404
+    );
 }

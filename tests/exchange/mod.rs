@@ -2,6 +2,7 @@
 //! account of what happened is asserted, never the guard's.
 
 mod accounts;
+mod alerts;
 mod book;
 mod crash;
 mod doors;
