@@ -92,6 +92,8 @@ pub enum Kind {
     MarginType,
     /// The price jumps.
     PriceGap,
+    /// The venue calls for margin on what stands on one bucket with a contract, whatever its ratio.
+    MarginCall,
     /// A human places an order.
     Order,
     /// A human cancels everything of a contract, in both stores.
