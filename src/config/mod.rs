@@ -19,6 +19,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 mod timing;
+pub mod trial;
 
 pub use account::{AccountConfig, KeyType};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
