@@ -69,4 +69,5 @@ pub mod response;
 pub mod run;
 pub mod serve;
 pub mod sim;
+pub mod trial;
 pub mod venue;

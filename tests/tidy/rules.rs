@@ -9,7 +9,7 @@ use super::code::{Token, tokens};
 pub const LINES_MAX: usize = 600;
 
 /// Every room and what it may use besides itself.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("event", &["model"]),
     ("book", &["event", "model"]),
@@ -48,6 +48,13 @@ const ROOMS: [(&str, &[&str]); 18] = [
         "sim",
         &["venue", "guard", "response", "policy", "book", "event", "model"],
     ),
+    // Policy tests: the guard against the embedded exchange, with nothing of the world between.
+    (
+        "trial",
+        &[
+            "journal", "replay", "sim", "venue", "config", "guard", "response", "policy", "book", "event", "model",
+        ],
+    ),
     (
         "run",
         &[
@@ -66,7 +73,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     (
         "cli",
         &[
-            "drill", "run", "exec", "serve", "alert", "journal", "replay", "sim", "venue", "config", "clock",
+            "trial", "drill", "run", "exec", "serve", "alert", "journal", "replay", "sim", "venue", "config", "clock",
             "guard", "response", "policy", "book", "event", "model",
         ],
     ),
