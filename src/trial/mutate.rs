@@ -33,8 +33,8 @@ pub struct Mutant {
 
 #[derive(Clone, Debug)]
 enum Change {
-    /// These policies instead, for the tests of these files.
-    Policies(Vec<PathBuf>, Box<PolicySet>),
+    /// For the tests of these policy files, a set in which the policy of this name differs.
+    Policies(Vec<PathBuf>, String, Box<PolicySet>),
     /// A mishap in one test, by its place among all.
     Mishap(usize, Tamper),
 }
@@ -65,7 +65,7 @@ pub fn mutants(files: &[TestFile], played: &[Played]) -> Vec<Mutant> {
                 }
                 all.push(Mutant {
                     name: format!("{} {what}", policy.id),
-                    change: Change::Policies(file.policies.clone(), Box::new(set)),
+                    change: Change::Policies(file.policies.clone(), policy.id.clone(), Box::new(set)),
                 });
             }
         }
@@ -90,13 +90,18 @@ pub fn mutants(files: &[TestFile], played: &[Played]) -> Vec<Mutant> {
 /// Whether anything notices a change; the survivor when nothing does.
 pub fn try_one(mutant: &Mutant, files: &[TestFile], played: &[Played]) -> Option<Survivor> {
     let why = match &mutant.change {
-        Change::Policies(policies, set) => {
+        Change::Policies(policies, policy, set) => {
             let briefly = How {
                 briefly: true,
                 ..How::default()
             };
-            let mut own = tests(files).into_iter().filter(|(file, _)| file.policies == *policies);
-            let is_noticed = own.any(|(_, test)| !play(test, set, briefly).failures.is_empty());
+            let all = tests(files).into_iter().zip(played);
+            let mut own: Vec<_> = all.filter(|((file, _), _)| file.policies == *policies).collect();
+            // The tests in which this policy acted notice it first.
+            own.sort_by_key(|(_, played)| !played.tripped.iter().any(|(id, _)| id == policy));
+            let is_noticed = own
+                .iter()
+                .any(|((_, test), _)| !play(test, set, briefly).failures.is_empty());
             (!is_noticed).then(|| "no test tells them apart".to_owned())
         }
         Change::Mishap(index, tamper) => mishap(*index, *tamper, files, played),
@@ -137,7 +142,9 @@ fn mishap(index: usize, tamper: Tamper, files: &[TestFile], played: &[Played]) -
 /// Every policy that differs from one in a single respect, with the difference in words.
 fn changes(policy: &PolicySpec) -> Vec<(String, PolicySpec)> {
     let mut all = Vec::new();
-    if !is_zero(policy) && policy.ladder.iter().any(|rung| rung.at.is_some()) {
+    // A measure of time falls to zero at once: its hysteresis is never seen.
+    let is_seen = |rung: &crate::policy::Rung| !matches!(rung.at, None | Some(Amount::Time(_)));
+    if !is_zero(policy) && policy.ladder.iter().any(is_seen) {
         let mut other = policy.clone();
         other.clear = Clear::Share(Ratio::ZERO);
         all.push(("without `clear`".to_owned(), other));
@@ -171,8 +178,12 @@ fn changes(policy: &PolicySpec) -> Vec<(String, PolicySpec)> {
                 });
             }
         }
-        let longer = Span::from_ms(rung.hold.unwrap_or(policy.hold).ms().saturating_add(LONGER.ms()));
-        with(format!(" for {longer}"), &|rung| rung.hold = Some(longer));
+        // Events cannot hold.
+        if rung.at.is_some() {
+            let hold = rung.hold.unwrap_or(policy.hold).ms();
+            let longer = Span::from_ms(hold.saturating_add(LONGER.ms()));
+            with(format!(" for {longer}"), &|rung| rung.hold = Some(longer));
+        }
         let is_enforced = rung.mode.unwrap_or(policy.mode) == Mode::Enforce && policy.mode == Mode::Enforce;
         if is_enforced && rung.action != Action::Alert {
             with(" only warns".to_owned(), &|rung| rung.mode = Some(Mode::Warn));

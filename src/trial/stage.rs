@@ -258,7 +258,12 @@ fn cancel(world: &mut World, symbol: &str, client_id: Option<&str>) -> Result<()
     query.append_pair("symbol", symbol);
     if let Some(client_id) = client_id {
         query.append_pair("origClientOrderId", client_id);
-        world.bot("DELETE", "/fapi/v1/order", &query.finish());
+        let answer = world.bot("DELETE", "/fapi/v1/order", &query.finish());
+        if answer.status != 200 {
+            let mut query = Serializer::new(String::new());
+            query.append_pair("clientAlgoId", client_id);
+            world.bot("DELETE", "/fapi/v1/algoOrder", &query.finish());
+        }
     } else {
         let query = query.finish();
         world.bot("DELETE", "/fapi/v1/allOpenOrders", &query);

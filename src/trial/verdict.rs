@@ -3,11 +3,12 @@
 use crate::config::trial::{ByName, Expect, Number, OrderPattern};
 use crate::guard::{Decision, Guard};
 use crate::policy::Amount;
+use crate::policy::envelope::{Policy, RungState};
 use crate::replay::lines::{OrderLine, decision_lines};
 use crate::sim::Report;
 use rust_decimal::Decimal;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A clause of an expectation that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,14 +37,14 @@ pub struct Standing {
     #[serde(skip)]
     measured: Option<Amount>,
     #[serde(skip)]
-    level: u8,
+    levels: BTreeSet<u8>,
 }
 
 /// What happened since the expectations of an earlier instant.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
-    /// Severity of the highest rung that tripped or acted, by policy.
-    levels: BTreeMap<String, u8>,
+    /// Severities of the rungs that tripped or acted, by policy.
+    levels: BTreeMap<String, BTreeSet<u8>>,
     /// What was asked of the venue, and by which policy.
     sent: Vec<(String, OrderLine)>,
     /// What fired, in words.
@@ -68,8 +69,8 @@ impl Window {
     pub fn follow(&mut self, decision: &Decision) {
         for line in decision_lines("", decision) {
             if let (Some(rung), "tripped" | "latched") = (&line.rung, line.state.as_str()) {
-                let level = self.levels.entry(line.policy.clone()).or_default();
-                *level = level_of(rung).max(*level);
+                let levels = self.levels.entry(line.policy.clone()).or_default();
+                levels.insert(level_of(rung));
                 let value = line.value.map_or(String::new(), |value| format!(" at {value}"));
                 self.fired.push(format!("{} {rung} {}{value}", line.policy, line.state));
             }
@@ -105,10 +106,18 @@ pub fn standings(guard: &Guard) -> Vec<Standing> {
                 policy.explain(guard.book(), scope)
             }),
             measured: largest.map(|(_, value)| value),
-            level: highest.map_or(0, |rung| rung.action.level()),
+            levels: in_force(policy),
         }
     });
     all.collect()
+}
+
+/// Severities of the rungs in force.
+fn in_force(policy: &Policy) -> BTreeSet<u8> {
+    let tracks = policy.tracks.values();
+    let rungs = tracks.flat_map(|track| track.rungs.iter().zip(&policy.spec.ladder));
+    let tripped = rungs.filter(|(state, _)| matches!(state, RungState::Tripped(_)));
+    tripped.map(|(_, rung)| rung.action.level()).collect()
 }
 
 /// The clauses that do not hold; none when all do.
@@ -133,10 +142,15 @@ pub fn judge(expect: &Expect, found: &Found<'_>) -> Vec<Clause> {
     if let Some(expected) = &expect.state {
         demand("state", expected, standing.map_or("no guard", |standing| standing.state).to_owned());
     }
+    let mut levels = standing.map_or_else(BTreeSet::new, |standing| standing.levels.clone());
+    let tripped = expect.policy.as_ref().and_then(|policy| found.window.levels.get(policy));
+    levels.extend(tripped.into_iter().flatten());
     if let Some(expected) = &expect.rung {
-        let in_force = standing.map_or(0, |standing| standing.level);
-        let tripped = expect.policy.as_ref().and_then(|policy| found.window.levels.get(policy));
-        demand("rung", expected, rung_of(in_force.max(tripped.copied().unwrap_or(0))).to_owned());
+        demand("rung", expected, rung_of(levels.last().copied().unwrap_or(0)).to_owned());
+    }
+    if let Some(expected) = &expect.rungs {
+        let got: Vec<&str> = levels.iter().map(|level| rung_of(*level)).collect();
+        demand("rungs", &expected.join(", "), got.join(", "));
     }
     if let Some(expected) = &expect.value {
         let measured = standing.and_then(|standing| standing.measured);

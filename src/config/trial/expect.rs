@@ -1,6 +1,6 @@
 //! One expectation of a test: when, of what, and the clauses that must hold.
 
-use super::super::fields::{Fields, choice, text};
+use super::super::fields::{Fields, choice, text, texts};
 use super::super::nearest::suggestion;
 use super::super::node::{Node, Problems, Value};
 use super::order::{need, pattern};
@@ -16,8 +16,7 @@ const STATES: [(&str, &str); 6] = [
     ("unknown", "unknown"),
     ("disabled", "disabled"),
 ];
-const RUNGS: [(&str, &str); 5] = [
-    ("none", "none"),
+const RUNGS: [(&str, &str); 4] = [
     ("alert", "alert"),
     ("block", "block"),
     ("reduce", "reduce"),
@@ -49,8 +48,12 @@ pub(super) fn read(node: &Node, ids: &BTreeSet<&str>, problems: &mut Problems) -
         choice(node, name, words, problems).map(str::to_owned)
     };
     expect.state = word("state", &STATES);
-    expect.rung = word("rung", &RUNGS);
+    let one: Vec<_> = [("none", "none")].into_iter().chain(RUNGS).collect();
+    expect.rung = word("rung", &one);
     expect.account_state = word("account_state", &ACCOUNT_STATES);
+    if let Some(node) = fields.get("rungs") {
+        expect.rungs = rungs(node, problems);
+    }
     expect.value = measured(&mut fields, "value", problems);
     expect.equity = measured(&mut fields, "equity", problems);
     if fields.get("orders").is_some() {
@@ -75,7 +78,7 @@ pub(super) fn read(node: &Node, ids: &BTreeSet<&str>, problems: &mut Problems) -
         };
     }
     if expect.policy.is_none() && fields.get("policy").is_none() {
-        for name in ["state", "rung", "value"] {
+        for name in ["state", "rung", "rungs", "value"] {
             if fields.get(name).is_some() {
                 let hint = "policy = \"...\" says whose it is; `account_state` is the account's".to_owned();
                 fields.missing("policy", hint, problems);
@@ -112,6 +115,24 @@ fn policy(fields: &mut Fields<'_>, ids: &BTreeSet<&str>, problems: &mut Problems
         return None;
     }
     Some(written.to_owned())
+}
+
+/// Words of rungs, mildest first, each once.
+fn rungs(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
+    let written = texts(node, "rungs", problems)?;
+    let words = &RUNGS;
+    let mut all = Vec::new();
+    for (_, node) in &written {
+        all.push(choice(node, "rung", words, problems)?);
+    }
+    let sorted = words.iter().map(|(word, _)| *word).filter(|word| all.contains(word));
+    let sorted: Vec<String> = sorted.map(str::to_owned).collect();
+    if sorted.len() != all.len() || sorted != all {
+        let message = "`rungs` is not in order, each action once".to_owned();
+        let hint = "mildest first: alert, block, reduce, flatten".to_owned();
+        problems.error(&node.place, "rungs", message, hint);
+    }
+    Some(sorted)
 }
 
 /// `nothing = true`; the opposite would say nothing.

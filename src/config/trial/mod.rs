@@ -164,6 +164,8 @@ pub struct Expect {
     pub state: Option<String>,
     /// Its highest rung that tripped or is in force; `none` for none.
     pub rung: Option<String>,
+    /// All its rungs that tripped or are in force, each action once, mildest first.
+    pub rungs: Option<Vec<String>>,
     /// Its measurement.
     pub value: Option<Number>,
     /// What was sent, in any order.
