@@ -12,3 +12,4 @@ mod exchange;
 mod recordings;
 mod scenarios;
 mod tidy;
+mod trial;

@@ -103,7 +103,10 @@ pub fn run(args: &Args) -> i32 {
     }
     if args.mutate {
         if failed > 0 {
-            return fail(1, "mutations say nothing while a test fails; mend the tests first");
+            return fail(
+                1,
+                "mutations say nothing while a test fails; mend the tests first",
+            );
         }
         code = code.max(mutations(args.json, &files, &played));
     }
@@ -114,7 +117,11 @@ pub fn run(args: &Args) -> i32 {
 fn files(paths: &[PathBuf]) -> Result<Vec<TestFile>, Diagnostics> {
     let (mut read, mut found) = (Vec::new(), Diagnostics::default());
     for path in paths {
-        let named = if path.is_dir() { below(path) } else { vec![path.clone()] };
+        let named = if path.is_dir() {
+            below(path)
+        } else {
+            vec![path.clone()]
+        };
         if named.is_empty() {
             let message = format!("no file here ends with {ENDING}");
             let name = path.display().to_string();
@@ -217,7 +224,11 @@ fn print_timeline(failure: &Failure, trace: &[Entry]) {
 }
 
 fn show_coverage(json: bool, found: &Coverage) {
-    let names: Vec<String> = found.policies.iter().map(|path| path.display().to_string()).collect();
+    let names: Vec<String> = found
+        .policies
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     if json {
         let line = serde_json::json!({ "coverage": {
             "policies": names, "exercised": found.exercised, "never": found.never,
@@ -226,7 +237,11 @@ fn show_coverage(json: bool, found: &Coverage) {
         return println!("{line}");
     }
     let count = found.exercised + found.never.len();
-    println!("coverage of {}: {} of {count} rungs tripped", names.join(", "), found.exercised);
+    println!(
+        "coverage of {}: {} of {count} rungs tripped",
+        names.join(", "),
+        found.exercised
+    );
     for words in &found.never {
         println!("  never tripped: {words}");
     }
@@ -239,11 +254,18 @@ fn show_coverage(json: bool, found: &Coverage) {
 fn mutations(json: bool, files: &[TestFile], played: &[Played]) -> i32 {
     let mutants = mutate::mutants(files, played);
     let bar = progress(mutants.len(), "mutants");
-    let found = in_parallel(&mutants, |mutant| mutate::try_one(mutant, files, played), || bar.inc(1));
+    let found = in_parallel(
+        &mutants,
+        |mutant| mutate::try_one(mutant, files, played),
+        || bar.inc(1),
+    );
     bar.finish_and_clear();
     let survivors: Vec<Survivor> = found.into_iter().flatten().collect();
     if json {
-        println!("{}", serde_json::json!({ "mutants": mutants.len(), "survivors": survivors }));
+        println!(
+            "{}",
+            serde_json::json!({ "mutants": mutants.len(), "survivors": survivors })
+        );
     } else {
         println!("{} mutants, {} survived", mutants.len(), survivors.len());
         for survivor in &survivors {

@@ -138,7 +138,13 @@ impl Exchange {
         let before = self.held(&leg);
         let signed = if order.buys() { quantity } else { -quantity };
         let realised = self.ledger.fill(&leg, signed, price, self.now);
-        let fee = quantity * price * if is_maker { self.scenario.maker_fee } else { self.scenario.taker_fee };
+        let fee = quantity
+            * price
+            * if is_maker {
+                self.scenario.maker_fee
+            } else {
+                self.scenario.taker_fee
+            };
         let asset = margin_asset(&self.markets, &order.symbol).to_owned();
         self.ledger.credit(&asset, realised - fee, self.now);
         self.next_trade += 1;

@@ -70,9 +70,10 @@ impl Line {
         let own = match &self.state {
             State::Closed { open_at } => Some(*open_at),
             State::Opening => None,
-            State::Open { held, keep_at, .. } => {
-                Some(held.as_ref().map_or(*keep_at, |(_, until)| (*until).min(*keep_at)))
-            }
+            State::Open { held, keep_at, .. } => Some(
+                held.as_ref()
+                    .map_or(*keep_at, |(_, until)| (*until).min(*keep_at)),
+            ),
         };
         self.reads.wake().into_iter().chain(own).min()
     }
@@ -116,7 +117,8 @@ impl Line {
         );
         match before {
             State::Open {
-                held: Some((held, _)), ..
+                held: Some((held, _)),
+                ..
             } => held,
             _ => Vec::new(),
         }
@@ -135,7 +137,8 @@ impl Line {
     pub(super) fn frame(&mut self, text: String) -> Option<String> {
         match &mut self.state {
             State::Open {
-                held: Some((held, _)), ..
+                held: Some((held, _)),
+                ..
             } if held.len() < HELD_MAX => {
                 held.push(text);
                 None

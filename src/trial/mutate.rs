@@ -57,7 +57,13 @@ pub fn mutants(files: &[TestFile], played: &[Played]) -> Vec<Mutant> {
             continue;
         }
         seen.push(&file.policies);
-        for (index, policy) in file.set.policies.iter().enumerate().filter(|(_, p)| p.mode != Mode::Off) {
+        for (index, policy) in file
+            .set
+            .policies
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| p.mode != Mode::Off)
+        {
             for (what, changed) in changes(policy) {
                 let mut set = file.set.clone();
                 if let Some(slot) = set.policies.get_mut(index) {
@@ -132,7 +138,11 @@ fn mishap(index: usize, tamper: Tamper, files: &[TestFile], played: &[Played]) -
         && let Some(failure) = after.failures.first()
     {
         let clauses: Vec<&str> = failure.clauses.iter().map(|clause| clause.clause).collect();
-        return Some(format!("line {} no longer holds: {}", failure.line, clauses.join(", ")));
+        return Some(format!(
+            "line {} no longer holds: {}",
+            failure.line,
+            clauses.join(", ")
+        ));
     }
     // A test may end where the two do not agree by design, with the guard's process away.
     (before.agrees && !after.agrees)
@@ -171,11 +181,17 @@ fn changes(policy: &PolicySpec) -> Vec<(String, PolicySpec)> {
                 });
             }
             if let Action::Reduce(Cut::Fraction(share)) = rung.action
-                && let Some(moved) = share.decimal().checked_mul(factor).and_then(|n| Ratio::new(n).ok())
+                && let Some(moved) = share
+                    .decimal()
+                    .checked_mul(factor)
+                    .and_then(|n| Ratio::new(n).ok())
             {
-                with(format!(" fraction {} -> {}", share.percent(), moved.percent()), &|rung| {
-                    rung.action = Action::Reduce(Cut::Fraction(moved));
-                });
+                with(
+                    format!(" fraction {} -> {}", share.percent(), moved.percent()),
+                    &|rung| {
+                        rung.action = Action::Reduce(Cut::Fraction(moved));
+                    },
+                );
             }
         }
         // Events cannot hold.
@@ -189,7 +205,9 @@ fn changes(policy: &PolicySpec) -> Vec<(String, PolicySpec)> {
             with(" only warns".to_owned(), &|rung| rung.mode = Some(Mode::Warn));
         }
         if rung.latch.unwrap_or(policy.latch) != Latch::UntilClear {
-            with(" without its latch".to_owned(), &|rung| rung.latch = Some(Latch::UntilClear));
+            with(" without its latch".to_owned(), &|rung| {
+                rung.latch = Some(Latch::UntilClear)
+            });
         }
         if policy.ladder.len() > 1 {
             let mut other = policy.clone();
@@ -215,7 +233,11 @@ fn scaled(amount: Amount, factor: Decimal) -> Option<Amount> {
         Amount::Money(_) => Money::new(number).ok().map(Amount::Money),
         Amount::Quantity(_) => Qty::new(number).ok().map(Amount::Quantity),
         Amount::Time(_) => {
-            let ms: i64 = number.checked_mul(Decimal::ONE_THOUSAND)?.trunc().try_into().ok()?;
+            let ms: i64 = number
+                .checked_mul(Decimal::ONE_THOUSAND)?
+                .trunc()
+                .try_into()
+                .ok()?;
             Some(Amount::Time(Span::from_ms(ms)))
         }
     }

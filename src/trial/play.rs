@@ -184,16 +184,29 @@ fn clause(clause: &'static str, expected: &str, found: String) -> Clause {
 }
 
 /// What must hold in every world, whatever its test expects.
-fn invariants(world: &World) -> Vec<Clause> {
+pub fn invariants(world: &World) -> Vec<Clause> {
     let report = world.exchange.report();
     let mut broken: Vec<Clause> = report
         .violations
         .iter()
-        .map(|violation| clause("invariant", "the exchange saw no broken promise", violation.clone()))
+        .map(|violation| {
+            clause(
+                "invariant",
+                "the exchange saw no broken promise",
+                violation.clone(),
+            )
+        })
         .collect();
     for order in report.guard_orders().filter(|order| !order.only_reduces()) {
-        let order = format!("{} {} {} {}", order.kind, order.side, order.quantity, order.symbol);
-        broken.push(clause("invariant", "every order of the guard can only reduce", order));
+        let order = format!(
+            "{} {} {} {}",
+            order.kind, order.side, order.quantity, order.symbol
+        );
+        broken.push(clause(
+            "invariant",
+            "every order of the guard can only reduce",
+            order,
+        ));
     }
     if world.is_restless() {
         let text = "it asked for more and more at one moment".to_owned();
@@ -213,7 +226,10 @@ fn agrees(world: &World) -> bool {
         .collect();
     let true_ones = report.positions.iter();
     let true_ones = true_ones.map(|(leg, amount)| (leg.clone(), amount.normalize().to_string()));
-    let equity = guard.book().trusted_equity().map(|equity| equity.decimal().round_dp(2));
+    let equity = guard
+        .book()
+        .trusted_equity()
+        .map(|equity| equity.decimal().round_dp(2));
     believed == true_ones.collect() && equity.is_ok_and(|equity| equity == report.equity.round_dp(2))
 }
 
@@ -230,7 +246,8 @@ impl Watch {
             notes,
             ..
         } = decision;
-        self.hash.update(format!("{at:?} {records:?} {intents:?} {notes:?}"));
+        self.hash
+            .update(format!("{at:?} {records:?} {intents:?} {notes:?}"));
         let mut now = BTreeSet::new();
         for policy in guard.policies() {
             for (scope, track) in &policy.tracks {

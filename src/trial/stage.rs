@@ -9,10 +9,10 @@ use crate::event::{Baseline, Command, KillAction};
 use crate::guard::{Decision, Guard};
 use crate::model::{Span, Symbol, Timestamp};
 use crate::policy::PolicySet;
-use crate::sim::{EventKind, EventScript, Scenario};
 use crate::sim::scenario::{
     AccountScript, At, FundingScript, Point, PositionScript, SymbolScript, TransferScript,
 };
+use crate::sim::{EventKind, EventScript, Scenario};
 use rust_decimal::Decimal;
 use url::form_urlencoded::Serializer;
 
@@ -49,11 +49,13 @@ fn scenario(script: &Script) -> Scenario {
     let (mut transfer, mut funding) = (Vec::new(), Vec::new());
     for step in &script.steps {
         match &step.what {
-            What::Transfer(amounts) => transfer.extend(amounts.iter().map(|(asset, amount)| TransferScript {
-                at: at(step.at),
-                asset: asset.clone(),
-                amount: *amount,
-            })),
+            What::Transfer(amounts) => {
+                transfer.extend(amounts.iter().map(|(asset, amount)| TransferScript {
+                    at: at(step.at),
+                    asset: asset.clone(),
+                    amount: *amount,
+                }))
+            }
             What::Funding(rates) => funding.extend(rates.iter().map(|(symbol, rate)| FundingScript {
                 at: at(step.at),
                 symbol: symbol.clone(),
@@ -62,7 +64,10 @@ fn scenario(script: &Script) -> Scenario {
             _ => {}
         }
     }
-    let symbols = script.marks.iter().map(|(name, price)| symbol(script, name, *price));
+    let symbols = script
+        .marks
+        .iter()
+        .map(|(name, price)| symbol(script, name, *price));
     Scenario {
         name: script.name.clone(),
         description: String::new(),
@@ -223,7 +228,10 @@ fn place(world: &mut World, order: &BotOrder) -> Result<(), String> {
     add("symbol", Some(order.symbol.clone()));
     add("side", Some(if order.buys { "BUY" } else { "SELL" }.into()));
     add("type", Some(order.kind.clone()));
-    add("positionSide", (order.position_side != "BOTH").then(|| order.position_side.clone()));
+    add(
+        "positionSide",
+        (order.position_side != "BOTH").then(|| order.position_side.clone()),
+    );
     add("quantity", number(order.quantity));
     add("price", number(order.price));
     add("triggerPrice", number(order.trigger));

@@ -28,7 +28,9 @@ pub struct Coverage {
 
 /// As many workers as the machine has cores.
 pub fn workers() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(WORKERS_MAX)
+    std::thread::available_parallelism()
+        .map_or(1, NonZeroUsize::get)
+        .min(WORKERS_MAX)
 }
 
 /// Does `work` for every item on all cores; the results are in the items' order. `done` is called after each.
@@ -82,7 +84,9 @@ pub fn prove(script: &Script, set: &PolicySet) -> Played {
 
 /// Every test of some files, in order.
 pub fn tests(files: &[TestFile]) -> Vec<(&TestFile, &Script)> {
-    let all = files.iter().flat_map(|file| file.tests.iter().map(move |test| (file, test)));
+    let all = files
+        .iter()
+        .flat_map(|file| file.tests.iter().map(move |test| (file, test)));
     all.collect()
 }
 
@@ -91,7 +95,10 @@ pub fn coverage(files: &[TestFile], played: &[Played]) -> Vec<Coverage> {
     let sets: BTreeSet<&Vec<PathBuf>> = files.iter().map(|file| &file.policies).collect();
     let all = tests(files);
     let of = |policies: &Vec<PathBuf>, pick: fn(&Played) -> &BTreeSet<Cell>| -> BTreeSet<Cell> {
-        let own = all.iter().zip(played).filter(|((file, _), _)| file.policies == *policies);
+        let own = all
+            .iter()
+            .zip(played)
+            .filter(|((file, _), _)| file.policies == *policies);
         own.flat_map(|(_, played)| pick(played).iter().cloned()).collect()
     };
     let mut found = Vec::new();

@@ -75,7 +75,12 @@ impl Trace {
 
     /// A step.
     pub fn step(&mut self, at: i64, step: &Step) {
-        self.push(at, Kind::Step, None, format!("{} (line {})", step_text(&step.what), step.line));
+        self.push(
+            at,
+            Kind::Step,
+            None,
+            format!("{} (line {})", step_text(&step.what), step.line),
+        );
     }
 
     /// The numbers of the policies.
@@ -100,7 +105,12 @@ impl Trace {
                     let text = format!("{rung} {}{numbers}  ({})", line.state, line.why);
                     self.push(at, Kind::Decided, Some(&line.policy), text);
                     for order in &line.orders {
-                        self.push(at, Kind::Decided, Some(&line.policy), format!("→ {}", order_text(order)));
+                        self.push(
+                            at,
+                            Kind::Decided,
+                            Some(&line.policy),
+                            format!("→ {}", order_text(order)),
+                        );
                     }
                 }
                 for note in &decision.notes {
@@ -117,7 +127,8 @@ impl Trace {
 
 /// A request without what differs from run to run of an edited test and tells nothing.
 fn without_name(line: &str) -> &str {
-    line.split_once("&newClientOrderId").map_or(line, |(before, _)| before)
+    line.split_once("&newClientOrderId")
+        .map_or(line, |(before, _)| before)
 }
 
 fn outcome_text(outcome: &Outcome) -> String {
@@ -148,7 +159,10 @@ pub fn step_text(what: &What) -> String {
         What::Stream(Trouble::Silent, span) => format!("stream silent for {span}"),
         What::Network(span) => format!("network down for {span}"),
         What::Restart { crash, gone } => {
-            format!("restart{}, away for {gone}", if *crash { " after a crash" } else { "" })
+            format!(
+                "restart{}, away for {gone}",
+                if *crash { " after a crash" } else { "" }
+            )
         }
         What::Sleep(span) => format!("sleep {span}"),
         What::Kill { flatten, symbol } => {
@@ -164,7 +178,10 @@ pub fn step_text(what: &What) -> String {
 }
 
 fn names(all: &ByName) -> String {
-    let each: Vec<String> = all.iter().map(|(name, number)| format!("{name} {}", number.normalize())).collect();
+    let each: Vec<String> = all
+        .iter()
+        .map(|(name, number)| format!("{name} {}", number.normalize()))
+        .collect();
     each.join(", ")
 }
 

@@ -72,9 +72,11 @@ impl Window {
                 let levels = self.levels.entry(line.policy.clone()).or_default();
                 levels.insert(level_of(rung));
                 let value = line.value.map_or(String::new(), |value| format!(" at {value}"));
-                self.fired.push(format!("{} {rung} {}{value}", line.policy, line.state));
+                self.fired
+                    .push(format!("{} {rung} {}{value}", line.policy, line.state));
             }
-            self.sent.extend(line.orders.into_iter().map(|order| (line.policy.clone(), order)));
+            self.sent
+                .extend(line.orders.into_iter().map(|order| (line.policy.clone(), order)));
         }
     }
 }
@@ -140,13 +142,24 @@ pub fn judge(expect: &Expect, found: &Found<'_>) -> Vec<Clause> {
         .iter()
         .find(|standing| Some(&standing.policy) == expect.policy.as_ref());
     if let Some(expected) = &expect.state {
-        demand("state", expected, standing.map_or("no guard", |standing| standing.state).to_owned());
+        demand(
+            "state",
+            expected,
+            standing.map_or("no guard", |standing| standing.state).to_owned(),
+        );
     }
     let mut levels = standing.map_or_else(BTreeSet::new, |standing| standing.levels.clone());
-    let tripped = expect.policy.as_ref().and_then(|policy| found.window.levels.get(policy));
+    let tripped = expect
+        .policy
+        .as_ref()
+        .and_then(|policy| found.window.levels.get(policy));
     levels.extend(tripped.into_iter().flatten());
     if let Some(expected) = &expect.rung {
-        demand("rung", expected, rung_of(levels.last().copied().unwrap_or(0)).to_owned());
+        demand(
+            "rung",
+            expected,
+            rung_of(levels.last().copied().unwrap_or(0)).to_owned(),
+        );
     }
     if let Some(expected) = &expect.rungs {
         let got: Vec<&str> = levels.iter().map(|level| rung_of(*level)).collect();
@@ -154,9 +167,15 @@ pub fn judge(expect: &Expect, found: &Found<'_>) -> Vec<Clause> {
     }
     if let Some(expected) = &expect.value {
         let measured = standing.and_then(|standing| standing.measured);
-        let holds = measured.map(in_unit).is_some_and(|(number, unit)| unit == expected.unit && expected.is(number));
+        let holds = measured
+            .map(in_unit)
+            .is_some_and(|(number, unit)| unit == expected.unit && expected.is(number));
         let got = measured.map_or("unknown".to_owned(), |measured| exactly(measured));
-        demand("value", &expected.written, if holds { expected.written.clone() } else { got });
+        demand(
+            "value",
+            &expected.written,
+            if holds { expected.written.clone() } else { got },
+        );
     }
     if let Some(patterns) = &expect.orders {
         let of_policy = |policy: &String| expect.policy.as_ref().is_none_or(|wanted| wanted == policy);
@@ -170,7 +189,13 @@ pub fn judge(expect: &Expect, found: &Found<'_>) -> Vec<Clause> {
     }
     if expect.nothing {
         let mut fired = found.window.fired.clone();
-        fired.extend(found.window.sent.iter().map(|(policy, order)| format!("{policy} sent {}", order_text(order))));
+        fired.extend(
+            found
+                .window
+                .sent
+                .iter()
+                .map(|(policy, order)| format!("{policy} sent {}", order_text(order))),
+        );
         demand("nothing", "nothing", texts(&fired));
     }
     positions(&expect.position, found.report, &mut wrong);
@@ -242,7 +267,10 @@ fn fits(patterns: &[OrderPattern], sent: &[&OrderLine]) -> bool {
 
 fn matches(pattern: &OrderPattern, order: &OrderLine) -> bool {
     let same = |wanted: &Option<String>, got: Option<&String>| wanted.is_none() || wanted.as_ref() == got;
-    let quantity = order.quantity.as_ref().and_then(|text| text.parse::<Decimal>().ok());
+    let quantity = order
+        .quantity
+        .as_ref()
+        .and_then(|text| text.parse::<Decimal>().ok());
     same(&pattern.kind, Some(&order.kind))
         && same(&pattern.symbol, Some(&order.symbol))
         && same(&pattern.side, order.side.as_ref())
@@ -252,7 +280,13 @@ fn matches(pattern: &OrderPattern, order: &OrderLine) -> bool {
 
 fn pattern_text(pattern: &OrderPattern) -> String {
     let quantity = pattern.quantity.map(|quantity| quantity.normalize().to_string());
-    let parts = [&pattern.kind, &pattern.side, &quantity, &pattern.symbol, &pattern.position_side];
+    let parts = [
+        &pattern.kind,
+        &pattern.side,
+        &quantity,
+        &pattern.symbol,
+        &pattern.position_side,
+    ];
     let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
     parts.join(" ")
 }
@@ -260,8 +294,19 @@ fn pattern_text(pattern: &OrderPattern) -> String {
 /// A request in words.
 pub fn order_text(order: &OrderLine) -> String {
     let id = order.order_id.map(|id| id.to_string());
-    let side = order.position_side.as_ref().filter(|side| *side != "BOTH").cloned();
-    let parts = [Some(&order.kind), order.side.as_ref(), order.quantity.as_ref(), id.as_ref(), Some(&order.symbol), side.as_ref()];
+    let side = order
+        .position_side
+        .as_ref()
+        .filter(|side| *side != "BOTH")
+        .cloned();
+    let parts = [
+        Some(&order.kind),
+        order.side.as_ref(),
+        order.quantity.as_ref(),
+        id.as_ref(),
+        Some(&order.symbol),
+        side.as_ref(),
+    ];
     let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
     parts.join(" ")
 }

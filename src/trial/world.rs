@@ -188,11 +188,17 @@ impl World {
         let own = match &self.drive {
             Some(drive) if self.away <= self.now => {
                 let line = self.line.wake();
-                line.into_iter().chain(drive.guard().deadline()).min().map(Timestamp::ms)
+                line.into_iter()
+                    .chain(drive.guard().deadline())
+                    .min()
+                    .map(Timestamp::ms)
             }
             _ => Some(self.away),
         };
-        own.into_iter().chain(first).chain([self.exchange.next_due()]).min()
+        own.into_iter()
+            .chain(first)
+            .chain([self.exchange.next_due()])
+            .min()
     }
 
     /// One round of what is due now.
@@ -263,7 +269,8 @@ impl World {
 
     fn later(&mut self, after: Span, due: Due) {
         self.count = self.count.wrapping_add(1);
-        self.queue.insert((self.now.saturating_add(after.ms()), self.count), due);
+        self.queue
+            .insert((self.now.saturating_add(after.ms()), self.count), due);
     }
 
     /// Puts what the exchange says on its way.

@@ -52,7 +52,8 @@ const ROOMS: [(&str, &[&str]); 19] = [
     (
         "trial",
         &[
-            "journal", "replay", "sim", "venue", "config", "guard", "response", "policy", "book", "event", "model",
+            "journal", "replay", "sim", "venue", "config", "guard", "response", "policy", "book", "event",
+            "model",
         ],
     ),
     (
@@ -73,8 +74,8 @@ const ROOMS: [(&str, &[&str]); 19] = [
     (
         "cli",
         &[
-            "trial", "drill", "run", "exec", "serve", "alert", "journal", "replay", "sim", "venue", "config", "clock",
-            "guard", "response", "policy", "book", "event", "model",
+            "trial", "drill", "run", "exec", "serve", "alert", "journal", "replay", "sim", "venue", "config",
+            "clock", "guard", "response", "policy", "book", "event", "model",
         ],
     ),
 ];

@@ -5,7 +5,7 @@ use super::super::nearest::suggestion;
 use super::super::node::{Node, Problems, Value};
 use super::order::{need, pattern};
 use super::value::{by_name, decimal, measured, tenths};
-use super::{Expect, list, line_of, table};
+use super::{Expect, line_of, list, table};
 use std::collections::BTreeSet;
 
 const STATES: [(&str, &str); 6] = [
@@ -72,7 +72,12 @@ pub(super) fn read(node: &Node, ids: &BTreeSet<&str>, problems: &mut Problems) -
             Value::Whole(count) if count >= 0 => usize::try_from(count).ok(),
             _ => {
                 let message = "`open_orders` is not a count".to_owned();
-                problems.error(&node.place, "number", message, "such as open_orders = 0".to_owned());
+                problems.error(
+                    &node.place,
+                    "number",
+                    message,
+                    "such as open_orders = 0".to_owned(),
+                );
                 None
             }
         };
@@ -125,7 +130,10 @@ fn rungs(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     for (_, node) in &written {
         all.push(choice(node, "rung", words, problems)?);
     }
-    let sorted = words.iter().map(|(word, _)| *word).filter(|word| all.contains(word));
+    let sorted = words
+        .iter()
+        .map(|(word, _)| *word)
+        .filter(|word| all.contains(word));
     let sorted: Vec<String> = sorted.map(str::to_owned).collect();
     if sorted.len() != all.len() || sorted != all {
         let message = "`rungs` is not in order, each action once".to_owned();

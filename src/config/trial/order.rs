@@ -38,11 +38,7 @@ pub(super) fn bot(node: &Node, is_fill: bool, problems: &mut Problems) -> Option
     } else {
         fields.choice("type", &TYPES, problems).unwrap_or("LIMIT")
     };
-    let mut number = |name: &'static str| {
-        fields
-            .get(name)
-            .and_then(|node| positive(node, name, problems))
-    };
+    let mut number = |name: &'static str| fields.get(name).and_then(|node| positive(node, name, problems));
     let quantity = number("quantity");
     let (price, trigger) = if is_fill {
         (None, None)

@@ -104,7 +104,10 @@ pub(super) fn read(
         .collect();
     let instruments = instruments(&mut fields, problems);
     let step_nodes = list(&mut fields, "steps", problems);
-    let steps: Vec<Step> = step_nodes.iter().filter_map(|node| step::read(node, problems)).collect();
+    let steps: Vec<Step> = step_nodes
+        .iter()
+        .filter_map(|node| step::read(node, problems))
+        .collect();
     let mut expects: Vec<Expect> = list(&mut fields, "expect", problems)
         .iter()
         .filter_map(|node| expect::read(node, ids, problems))
@@ -119,7 +122,12 @@ pub(super) fn read(
     let last = steps.last().map(|step| step.at).max(expects.last().map(|e| e.at));
     if last.is_some_and(|last| LONGEST < last) {
         let message = "this test is longer than a day".to_owned();
-        problems.error(&node.place, "duration", message, "start later, or split it".to_owned());
+        problems.error(
+            &node.place,
+            "duration",
+            message,
+            "start later, or split it".to_owned(),
+        );
     }
     Some(Script {
         name,
@@ -152,7 +160,11 @@ fn start(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Timestamp> 
 
 fn account(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<(bool, bool, ByName)> {
     let node = need(fields, "account", problems)?;
-    let mut inner = Fields::new(table(node, "`account`", problems)?, node.place.clone(), "`account`");
+    let mut inner = Fields::new(
+        table(node, "`account`", problems)?,
+        node.place.clone(),
+        "`account`",
+    );
     let words = [("one_way", false), ("hedge", true)];
     let hedge = inner.choice("position_mode", &words, problems).unwrap_or(false);
     let multi = inner.flag("multi_assets", false, problems).unwrap_or(false);
@@ -171,9 +183,12 @@ fn holding(node: &Node, hedge: bool, marks: &mut ByName, problems: &mut Problems
         need(&mut fields, "quantity", problems).and_then(|node| decimal(node, "quantity", problems));
     let entry =
         need(&mut fields, "entry_price", problems).and_then(|node| positive(node, "entry_price", problems));
-    let mark = fields.get("mark_price").and_then(|node| positive(node, "mark_price", problems));
-    let isolated_wallet =
-        fields.get("isolated_wallet").and_then(|node| positive(node, "isolated_wallet", problems));
+    let mark = fields
+        .get("mark_price")
+        .and_then(|node| positive(node, "mark_price", problems));
+    let isolated_wallet = fields
+        .get("isolated_wallet")
+        .and_then(|node| positive(node, "isolated_wallet", problems));
     let leverage = match fields.get("leverage").map(|node| (&node.value, node)) {
         None => 20,
         Some((Value::Whole(times @ 1..=125), _)) => u32::try_from(*times).unwrap_or(20),

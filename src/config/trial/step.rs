@@ -49,7 +49,11 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Step> {
             );
             problems.error(&node.place, "step", message, hint);
         } else {
-            let message = format!("this step does {} things: {}", named.len(), list(named.iter().copied()));
+            let message = format!(
+                "this step does {} things: {}",
+                named.len(),
+                list(named.iter().copied())
+            );
             let hint = "write a step for each; they may have the same `at`".to_owned();
             problems.error(&node.place, "step", message, hint);
         }
@@ -175,8 +179,7 @@ fn adl(node: &Node, problems: &mut Problems) -> Option<What> {
     }
     let mut fields = Fields::new(table(node, "`adl`", problems)?, node.place.clone(), "this adl");
     let named = need(&mut fields, "symbol", problems).and_then(|node| symbol(node, "symbol", problems));
-    let fraction =
-        need(&mut fields, "fraction", problems).and_then(|node| share(node, "fraction", problems));
+    let fraction = need(&mut fields, "fraction", problems).and_then(|node| share(node, "fraction", problems));
     fields.finish(problems, |_| None);
     Some(What::Adl {
         symbol: named?,

@@ -100,7 +100,12 @@ pub(super) fn share(node: &Node, name: &str, problems: &mut Problems) -> Option<
         .and_then(|percent| percent.checked_div(Decimal::ONE_HUNDRED));
     if read.is_none() {
         let message = format!("`{name}` is `{}`, not a percentage", short(&written));
-        problems.error(&node.place, "number", message, "write it like \"0.05%\"".to_owned());
+        problems.error(
+            &node.place,
+            "number",
+            message,
+            "write it like \"0.05%\"".to_owned(),
+        );
     }
     read
 }
@@ -141,7 +146,12 @@ pub(super) fn tenths(node: &Node, name: &str, problems: &mut Problems) -> Option
 pub(super) fn symbol(node: &Node, name: &str, problems: &mut Problems) -> Option<String> {
     let Value::Text(text) = &node.value else {
         let message = format!("`{name}` is {}, not a symbol", node.value.noun());
-        problems.error(&node.place, "wrong-kind", message, "such as \"BTCUSDT\"".to_owned());
+        problems.error(
+            &node.place,
+            "wrong-kind",
+            message,
+            "such as \"BTCUSDT\"".to_owned(),
+        );
         return None;
     };
     match Symbol::new(text) {
