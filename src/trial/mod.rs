@@ -4,7 +4,7 @@
 //! test. [`stage`] turns a test's script into a world's beginning and the things that happen in it. [`play`] plays one test
 //! and judges it ([`verdict`]); [`suite`] plays many. [`mutate`] asks whether a suite would notice a change.
 //!
-//! What a world tells the guard are the exchange's own texts, through the same session, parser and drive as live.
+//! All but [`suite`], which has threads, is pure. What a world tells the guard are the exchange's own texts, through the same session, parser and drive as live.
 
 mod desk;
 mod line;

@@ -170,7 +170,7 @@ pub fn judge(expect: &Expect, found: &Found<'_>) -> Vec<Clause> {
         let holds = measured
             .map(in_unit)
             .is_some_and(|(number, unit)| unit == expected.unit && expected.is(number));
-        let got = measured.map_or("unknown".to_owned(), |measured| exactly(measured));
+        let got = measured.map_or("unknown".to_owned(), exactly);
         demand(
             "value",
             &expected.written,
