@@ -26,13 +26,14 @@
 //! | [`sim`] | the embedded exchange; all but its server is pure |
 //! | [`replay`] | recordings, and the drive that live runs and replays share |
 //! | [`config`] | the configuration and the policy files, with their diagnostics |
+//! | [`trial`] | policy tests: guard and exchange in virtual time, verdicts, coverage, mutants |
 //! | [`clock`] | the only reader of time |
 //! | [`run`] | tasks and channels |
 //! | [`drill`] | proves the chain with play money: a trader of its own against the real run |
 //! | [`cli`] | a file a verb |
 //!
 //! Uses go one way: `cli -> drill -> run -> {exec, serve, alert, journal, replay, sim} -> guard -> response -> policy -> book -> event ->
-//! model`, and `{exec, sim, replay} -> venue -> {event, model}`. A test keeps it so (`tests/tidy`).
+//! model`, and `{exec, sim, replay} -> venue -> {event, model}`; `cli -> trial -> {journal, replay, sim, config}`. A test keeps it so (`tests/tidy`).
 //!
 //! # Invariants
 //!
@@ -71,4 +72,5 @@ pub mod response;
 pub mod run;
 pub mod serve;
 pub mod sim;
+pub mod trial;
 pub mod venue;

@@ -13,3 +13,4 @@ mod exchange;
 mod recordings;
 mod scenarios;
 mod tidy;
+mod trial;

@@ -13,6 +13,7 @@ pub mod replay;
 pub mod run;
 pub mod sim;
 pub mod status;
+pub mod test;
 
 use crate::clock::Clock;
 use clap::{Parser, Subcommand};
@@ -45,6 +46,8 @@ pub enum Verb {
     Run(run::Args),
     /// Replays recordings: what would the policies have decided?
     Replay(replay::Args),
+    /// Plays policy tests; why did one fail, what is untested?
+    Test(test::Args),
     /// Writes an account's stream and readings as a recording.
     Record(record::Args),
     /// Validates configuration and policies, offline.
@@ -70,6 +73,7 @@ pub async fn dispatch(cli: Cli, clock: Clock) -> i32 {
     match cli.verb {
         Verb::Run(args) => run::run(args, clock).await,
         Verb::Replay(args) => replay::run(&args),
+        Verb::Test(args) => test::run(&args),
         Verb::Record(args) => record::run(args, clock).await,
         Verb::Check(args) => check::run(&args),
         Verb::Plan(args) => plan::run(args, clock).await,

@@ -143,7 +143,7 @@ fn find(path: Option<&Path>, around: &Surroundings) -> Result<Option<PathBuf>, C
 }
 
 /// The text of a file that is not too large.
-fn read_text(path: &Path) -> Result<String, ConfigError> {
+pub(super) fn read_text(path: &Path) -> Result<String, ConfigError> {
     let name = path.display().to_string();
     let failed = |error: &std::io::Error| {
         let message = format!("cannot be read: {error}");

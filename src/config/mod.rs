@@ -21,6 +21,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod timing;
+pub mod trial;
 
 pub use account::{AccountConfig, KeyType};
 pub use alerts::{AlertConfig, ChannelConfig, MailTls, MinSeverity};

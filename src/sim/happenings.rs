@@ -55,6 +55,7 @@ impl Exchange {
                     market.jump(event.bps.unwrap_or(0));
                 }
             }
+            Kind::MarginCall => self.call(&symbol),
             Kind::Mode => self.tried(|exchange| exchange.turn_hedge(event.on == Some(true))),
             Kind::MultiAssets => self.tried(|exchange| exchange.turn_multi_assets(event.on == Some(true))),
             Kind::Leverage => {

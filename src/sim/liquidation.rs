@@ -2,7 +2,6 @@
 
 use super::account::{Bucket, Leg, margin_asset};
 use super::exchange::Exchange;
-use super::matching::TAKER;
 use super::orders::Order;
 use super::report::leg_name;
 use rust_decimal::{Decimal, RoundingStrategy, dec};
@@ -47,6 +46,16 @@ impl Exchange {
         }
     }
 
+    /// Calls for margin on every bucket that a contract's positions stand on.
+    pub(super) fn call(&mut self, symbol: &str) {
+        for bucket in self.ledger.buckets(&self.markets) {
+            if bucket.legs.iter().any(|leg| leg.0 == symbol) {
+                self.report.margin_calls += 1;
+                self.push_margin_call(&bucket.legs, bucket.is_isolated, &bucket.asset);
+            }
+        }
+    }
+
     /// Open orders go, then the largest position falls by one tier; what has no equity left, or finds no buyer, goes to
     /// the insurance fund at its bankruptcy price.
     fn liquidate(&mut self, bucket: &Bucket) {
@@ -81,7 +90,7 @@ impl Exchange {
         self.force(&leg, slice, price, &autoclose);
         // What is left after the trade bounds the fee.
         let worth = slice * price;
-        let left = (bucket.balance - worth * TAKER).max(Decimal::ZERO);
+        let left = (bucket.balance - worth * self.scenario.taker_fee).max(Decimal::ZERO);
         self.charge(&leg, -(worth * LIQUIDATION_FEE).min(left));
     }
 

@@ -7,12 +7,6 @@ use super::exchange::Exchange;
 use super::orders::Order;
 use super::report::leg_name;
 use rust_decimal::Decimal;
-use rust_decimal::dec;
-
-/// Taker fee (VIP 0).
-pub(super) const TAKER: Decimal = dec!(0.0005);
-/// Maker fee (VIP 0).
-const MAKER: Decimal = dec!(0.0002);
 
 /// What a taker finds: price, quantity, and whose it is when it is the account's own.
 pub(super) type Offer = (Decimal, Decimal, Option<i64>);
@@ -144,7 +138,13 @@ impl Exchange {
         let before = self.held(&leg);
         let signed = if order.buys() { quantity } else { -quantity };
         let realised = self.ledger.fill(&leg, signed, price, self.now);
-        let fee = quantity * price * if is_maker { MAKER } else { TAKER };
+        let fee = quantity
+            * price
+            * if is_maker {
+                self.scenario.maker_fee
+            } else {
+                self.scenario.taker_fee
+            };
         let asset = margin_asset(&self.markets, &order.symbol).to_owned();
         self.ledger.credit(&asset, realised - fee, self.now);
         self.next_trade += 1;

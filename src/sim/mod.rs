@@ -41,6 +41,7 @@ pub use auth::sign;
 pub use exchange::Exchange;
 pub use report::Report;
 pub use scenario::{Scenario, ScenarioError};
+pub use script::{EventScript, Kind as EventKind};
 
 /// A request as it came over the wire.
 #[derive(Clone, Debug, Default)]

@@ -63,6 +63,12 @@ pub struct Scenario {
     /// A bucket whose maintenance reaches this share of its balance is called. The venue's own threshold is secret.
     #[serde(default = "margin_call_at")]
     pub margin_call_at: Decimal,
+    /// Fee of a fill that took, as a share of its value; VIP 0 when it is not said.
+    #[serde(default = "taker_fee")]
+    pub taker_fee: Decimal,
+    /// Fee of a fill that rested; VIP 0 when it is not said.
+    #[serde(default = "maker_fee")]
+    pub maker_fee: Decimal,
     /// A reduce-only market order is refused with -4118 while resting reduce-only orders cover the position, as seen
     /// live (S26); else it knocks them out, as documented (S2).
     #[serde(default)]
@@ -319,6 +325,12 @@ impl TryFrom<String> for At {
 
 fn margin_call_at() -> Decimal {
     Decimal::new(70, 2)
+}
+fn taker_fee() -> Decimal {
+    Decimal::new(5, 4)
+}
+fn maker_fee() -> Decimal {
+    Decimal::new(2, 4)
 }
 fn one() -> u32 {
     1

@@ -60,6 +60,31 @@ pub struct EventScript {
     pub tiers: Option<Vec<(Decimal, Decimal)>>,
 }
 
+impl EventScript {
+    /// What happens now to one contract, and to which share of it.
+    pub fn now(kind: Kind, symbol: &str, fraction: Option<Decimal>) -> EventScript {
+        EventScript {
+            at: at_start(),
+            kind,
+            symbol: Some(symbol.to_owned()),
+            fraction,
+            bps: None,
+            leverage: None,
+            on: None,
+            margin_type: None,
+            place: None,
+            tick: None,
+            step: None,
+            market_max: None,
+            limit_max: None,
+            min_notional: None,
+            band: None,
+            market_bound: None,
+            tiers: None,
+        }
+    }
+}
+
 fn at_start() -> At {
     At(0)
 }
@@ -92,6 +117,8 @@ pub enum Kind {
     MarginType,
     /// The price jumps.
     PriceGap,
+    /// The venue calls for margin on what stands on one bucket with a contract, whatever its ratio.
+    MarginCall,
     /// A human places an order.
     Order,
     /// A human cancels everything of a contract, in both stores.

@@ -9,7 +9,7 @@ use super::code::{Token, tokens};
 pub const LINES_MAX: usize = 600;
 
 /// Every room and what it may use besides itself.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("event", &["model"]),
     ("book", &["event", "model"]),
@@ -48,6 +48,14 @@ const ROOMS: [(&str, &[&str]); 18] = [
         "sim",
         &["venue", "guard", "response", "policy", "book", "event", "model"],
     ),
+    // Policy tests: the guard against the embedded exchange, with nothing of the world between.
+    (
+        "trial",
+        &[
+            "journal", "replay", "sim", "venue", "config", "guard", "response", "policy", "book", "event",
+            "model",
+        ],
+    ),
     (
         "run",
         &[
@@ -66,8 +74,8 @@ const ROOMS: [(&str, &[&str]); 18] = [
     (
         "cli",
         &[
-            "drill", "run", "exec", "serve", "alert", "journal", "replay", "sim", "venue", "config", "clock",
-            "guard", "response", "policy", "book", "event", "model",
+            "trial", "drill", "run", "exec", "serve", "alert", "journal", "replay", "sim", "venue", "config",
+            "clock", "guard", "response", "policy", "book", "event", "model",
         ],
     ),
 ];
@@ -155,7 +163,7 @@ fn direction(path: &str, inside: &str, code: &[Token], wrong: &mut Vec<String>) 
 
 fn purity(path: &str, inside: &str, code: &[Token], wrong: &mut Vec<String>) {
     let room = room_of(inside);
-    let pure_part = ["venue", "sim"].contains(&room) && !is_outside(inside);
+    let pure_part = ["venue", "sim", "trial"].contains(&room) && !is_outside(inside);
     if !PURE.contains(&room) && !pure_part {
         return;
     }
@@ -190,12 +198,14 @@ fn room_of(inside: &str) -> &str {
     first.strip_suffix(".rs").unwrap_or(first)
 }
 
-/// The one part of a venue that does input and output, and the one part of the embedded exchange.
+/// The one part of a venue that does input and output, the one part of the embedded exchange, and the one part of the
+/// policy tests that has threads.
 fn is_outside(inside: &str) -> bool {
     let parts: Vec<&str> = inside.split(['/', '.']).collect();
     match parts.as_slice() {
         ["venue", _, part, ..] => *part == "client",
         ["sim", part, ..] => *part == "server",
+        ["trial", part, ..] => *part == "suite",
         _ => false,
     }
 }

@@ -13,7 +13,7 @@ mod market;
 mod names;
 mod pause;
 pub mod permissions;
-mod reads;
+pub mod reads;
 mod round;
 pub mod session;
 pub mod snapshot;

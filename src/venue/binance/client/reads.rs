@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 
 use crate::model::{Span, Timestamp};
+use crate::venue::binance::request::Read;
 
 /// Reads that belong together and are sent together.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Kind {
+pub enum Kind {
     /// account and positionRisk.
     Holdings,
     /// openOrders and openAlgoOrders.
@@ -28,7 +29,7 @@ pub(super) enum Kind {
 }
 
 /// What a snapshot consists of; rules and the clock have their own times.
-pub(super) const SNAPSHOT: [Kind; 5] = [
+pub const SNAPSHOT: [Kind; 5] = [
     Kind::Holdings,
     Kind::Orders,
     Kind::Settings,
@@ -54,9 +55,25 @@ const TRANSFERS_EVERY: Span = Span::from_secs(3600);
 /// Clocks drift by up to 200 ppm (LI-05): 60 ms in five minutes.
 const CLOCK_EVERY: Span = Span::from_secs(300);
 
+impl Kind {
+    /// The requests of one reading, in order; none for the clock, which has its own exchange of times. `transfers_since`
+    /// is where the list of transfers begins.
+    pub fn requests(self, transfers_since: Timestamp) -> Vec<Read> {
+        match self {
+            Kind::Holdings => vec![Read::account(), Read::position_risk()],
+            Kind::Orders => vec![Read::open_orders(), Read::open_algo_orders()],
+            Kind::Settings => vec![Read::account_config(), Read::symbol_config()],
+            Kind::Rules => vec![Read::exchange_info(), Read::leverage_bracket()],
+            Kind::Indexes => vec![Read::asset_index()],
+            Kind::Transfers => vec![Read::transfers(transfers_since)],
+            Kind::Clock => Vec::new(),
+        }
+    }
+}
+
 /// What is due when.
 #[derive(Debug)]
-pub(super) struct Reads(BTreeMap<Kind, State>);
+pub struct Reads(BTreeMap<Kind, State>);
 
 #[derive(Debug)]
 struct State {
@@ -72,7 +89,7 @@ struct State {
 
 impl Reads {
     /// Rules are due at once; the snapshot when the stream is connected, or when that takes too long.
-    pub(super) fn new(digest: Span, now: Timestamp) -> Reads {
+    pub fn new(digest: Span, now: Timestamp) -> Reads {
         let times = |n: i64| Span::from_ms(digest.ms().max(1).saturating_mul(n));
         let kinds = [
             (Kind::Holdings, times(1)),
@@ -107,7 +124,7 @@ impl Reads {
     }
 
     /// Asks for one kind as soon as the spacing allows.
-    pub(super) fn ask(&mut self, kind: Kind, now: Timestamp) {
+    pub fn ask(&mut self, kind: Kind, now: Timestamp) {
         self.with(kind, |state| {
             if state.running {
                 state.again = true;
@@ -118,7 +135,7 @@ impl Reads {
     }
 
     /// Asks for everything that a fresh connection needs; what of it was running was given up by the caller.
-    pub(super) fn snapshot(&mut self, now: Timestamp) {
+    pub fn snapshot(&mut self, now: Timestamp) {
         for kind in SNAPSHOT {
             self.with(kind, |state| {
                 (state.running, state.again) = (false, false);
@@ -130,7 +147,7 @@ impl Reads {
     }
 
     /// What is to be started now; it counts as running from here on.
-    pub(super) fn start(&mut self, now: Timestamp) -> Vec<Kind> {
+    pub fn start(&mut self, now: Timestamp) -> Vec<Kind> {
         let mut started = Vec::new();
         for (kind, state) in &mut self.0 {
             if state.ready_at().is_some_and(|at| at <= now) {
@@ -144,7 +161,7 @@ impl Reads {
     }
 
     /// One ended, well or not; `not_before` when the venue or our budget named a time.
-    pub(super) fn ended(&mut self, kind: Kind, well: bool, not_before: Option<Timestamp>, now: Timestamp) {
+    pub fn ended(&mut self, kind: Kind, well: bool, not_before: Option<Timestamp>, now: Timestamp) {
         self.with(kind, |state| {
             state.running = false;
             if well {
@@ -169,7 +186,7 @@ impl Reads {
     }
 
     /// When [`Reads::start`] will have something to start.
-    pub(super) fn wake(&self) -> Option<Timestamp> {
+    pub fn wake(&self) -> Option<Timestamp> {
         self.0.values().filter_map(State::ready_at).min()
     }
 

@@ -4,7 +4,6 @@ use super::budget::Importance;
 use super::http::Http;
 use super::reads::Kind;
 use crate::model::{Span, Timestamp};
-use crate::venue::binance::request::Read;
 use crate::venue::binance::sign::ReadSigner;
 use crate::venue::{Received, Via};
 
@@ -41,27 +40,20 @@ pub(super) async fn perform(
     reader: &ReadSigner,
     transfers_since: Timestamp,
 ) -> Finished {
-    let reads = match kind {
-        Kind::Holdings => vec![Read::account(), Read::position_risk()],
-        Kind::Orders => vec![Read::open_orders(), Read::open_algo_orders()],
-        Kind::Settings => vec![Read::account_config(), Read::symbol_config()],
-        Kind::Rules => vec![Read::exchange_info(), Read::leverage_bracket()],
-        Kind::Indexes => vec![Read::asset_index()],
-        Kind::Transfers => vec![Read::transfers(transfers_since)],
-        Kind::Clock => {
-            let synced = http.sync_clock(reader).await;
-            if let Err(none) = &synced {
-                tracing::warn!(none.why, "the venue's clock could not be read");
-            }
-            return Finished {
-                kind,
-                received: Vec::new(),
-                well: synced.is_ok(),
-                not_before: synced.err().and_then(|none| none.not_before),
-                clock_is_off: false,
-            };
+    if kind == Kind::Clock {
+        let synced = http.sync_clock(reader).await;
+        if let Err(none) = &synced {
+            tracing::warn!(none.why, "the venue's clock could not be read");
         }
-    };
+        return Finished {
+            kind,
+            received: Vec::new(),
+            well: synced.is_ok(),
+            not_before: synced.err().and_then(|none| none.not_before),
+            clock_is_off: false,
+        };
+    }
+    let reads = kind.requests(transfers_since);
     let answers =
         futures_util::future::join_all(reads.iter().map(|read| http.read(read, reader, importance))).await;
     let mut finished = Finished {
