@@ -96,6 +96,11 @@ impl Book {
                 .map_or(Timestamp::default(), |known| known.at);
             self.mark(mark.symbol.clone(), mark.price, known);
         }
+        let said = read.liquidations.iter().filter_map(|(leg, price)| {
+            let (_, position) = read.positions.iter().find(|(known, _)| known == leg)?;
+            Some((leg.clone(), (*price, position.amount)))
+        });
+        self.liquidations = said.collect();
         self.unexplained += untold;
         self.holdings_read = Some(self.now);
         if !agrees {

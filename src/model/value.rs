@@ -320,12 +320,22 @@ impl Money {
         }
     }
 
+    /// More than anything is worth.
+    pub const MAX: Money = Money(MONEY_MAX);
+    /// The smallest amount that a wallet of the venue shows.
+    pub const SMALLEST: Money = Money(Decimal::from_parts(1, 0, 0, false, 8));
+
     /// `self ÷ whole`; `None` when `whole` is not positive.
     pub fn ratio_of(self, whole: Money) -> Option<Ratio> {
         if !whole.is_positive() {
             return None;
         }
         self.0.checked_div(whole.0).map(Ratio)
+    }
+
+    /// The whole of which this is a share; `None` when the share is zero.
+    pub fn over(self, ratio: Ratio) -> Option<Money> {
+        self.0.checked_div(ratio.0).map(Money)
     }
 
     /// A share of this amount.
@@ -357,6 +367,10 @@ impl Money {
 impl Ratio {
     /// One, which is 100 %.
     pub const ONE: Ratio = Ratio(Decimal::ONE);
+    /// Two, which is 200 %.
+    pub const TWO: Ratio = Ratio(Decimal::TWO);
+    /// A difference that no number of a venue can show.
+    pub const SMALLEST: Ratio = Ratio(Decimal::from_parts(1, 0, 0, false, 15));
 
     /// A ratio; any bounded decimal is one.
     ///
@@ -387,6 +401,11 @@ impl Ratio {
     /// `self ÷ other`; `None` when `other` is zero.
     pub fn over(self, other: Ratio) -> Option<Ratio> {
         self.0.checked_div(other.0).map(Ratio)
+    }
+
+    /// Towards zero, to so many decimals.
+    pub fn rounded_down(self, places: u32) -> Ratio {
+        Ratio(self.0.round_dp_with_strategy(places, RoundingStrategy::ToZero))
     }
 
     /// In percent with at most two decimals, for people: `71.23%`.

@@ -3,7 +3,7 @@
 //! Level-triggered: it is asked after every input and remembers nothing of what it answered, so a lost reply, a refusal,
 //! a manual trade or a refilling bot need no path of their own.
 
-use super::cut::{COST, Piece, least_cut};
+use super::cut::{Aim, COST, Piece, Problem, Wish};
 use super::demand::Demand;
 use super::flights::Flights;
 use super::sweep::cancels;
@@ -330,39 +330,48 @@ fn aims(sight: &Sight<'_>, demand: &Demand, covered: &[&Leg], to: Amount) -> Vec
 
 fn margin_aims(sight: &Sight<'_>, bucket: &Bucket, covered: &[&Leg], target: Ratio) -> Vec<(Leg, Qty)> {
     let book = sight.book;
-    let mut pieces = Vec::new();
-    let mut balance = match book.margin(bucket) {
-        Ok(margin) => margin.balance,
-        // A number is missing: nothing can be sized. `margin_ratio` shows "unknown", and the missing is being read.
-        Err(_) => return Vec::new(),
+    let Ok(mut ground) = book.ground(bucket, &[]) else {
+        return Vec::new();
     };
-    for (leg, position) in book.in_bucket(bucket) {
-        let (Ok(mark), Ok(instrument)) = (book.mark_price(&leg.symbol), book.instrument(&leg.symbol)) else {
+    let mut pieces = Vec::new();
+    for (unit, mut held) in ground.held.into_iter().enumerate() {
+        let Ok(mark) = book.mark_price(&held.leg.symbol) else {
             return Vec::new();
         };
-        // What is in the air counts as if it had happened, so that two legs are not cut for one need.
-        let flying = sight.flights.pending(leg).min(position.amount.abs());
-        let notional = (position.amount.abs() - flying).notional(mark);
-        balance = balance - flying.notional(mark).share(COST);
-        // A leg with an order in the air keeps its place: what it is to give comes with its next slice, and no
-        // costlier leg is cut in its stead.
-        let is_free = covered.contains(&leg);
+        let amount = book.amount(held.leg).abs();
+        let flying = sight.flights.pending(held.leg).min(amount);
+        held.notional = (amount - flying).notional(mark);
+        ground.balance = ground.balance - flying.notional(mark).share(COST);
+        let wish = if covered.contains(&held.leg) {
+            Wish::Free
+        } else {
+            Wish::Never
+        };
         pieces.push(Piece {
-            leg,
-            notional,
-            tiers: &instrument.tiers,
+            held,
             cost: COST,
-            is_free,
+            wish,
+            unit,
         });
     }
-    // Where the venue demands a multiple of what our tiers say, the aim by our tiers is lower by as much.
-    let target = target.over(book.maintenance_factor(bucket)).unwrap_or(target);
-    let cut = least_cut(balance, &pieces, target);
+    let problem = Problem {
+        balance: ground.balance,
+        factor: ground.factor,
+        pieces,
+        aim: Aim {
+            ratio: Some(target),
+            distance: None,
+        },
+    };
+    let cut = problem.least_cut();
     let mut aims = Vec::new();
-    for (piece, taken) in pieces.iter().zip(&cut.notionals) {
-        if let Some(share) = taken.ratio_of(piece.notional).filter(|_| taken.is_positive()) {
-            let kept = book.amount(piece.leg).abs() - sight.flights.pending(piece.leg);
-            aims.push((piece.leg.clone(), (kept - kept.share(share)).max(Qty::ZERO)));
+    for (piece, taken) in problem.pieces.iter().zip(&cut.notionals) {
+        if let Some(share) = taken
+            .ratio_of(piece.held.notional)
+            .filter(|_| taken.is_positive())
+        {
+            let kept = book.amount(piece.held.leg).abs() - sight.flights.pending(piece.held.leg);
+            aims.push((piece.held.leg.clone(), (kept - kept.share(share)).max(Qty::ZERO)));
         }
     }
     aims

@@ -449,6 +449,7 @@ mod tests {
             positions: vec![(leg.clone(), position)],
             marks: Vec::new(),
             disputed: Vec::new(),
+            liquidations: Vec::new(),
             claims: None,
         };
         guard.step(now, &Input::Venue(Event::Holdings(holdings)));

@@ -471,6 +471,7 @@ impl Stage {
             balances,
             positions: positions.collect(),
             disputed: self.shapes.disputed.clone(),
+            liquidations: self.shapes.liquidations.clone(),
             claims: self.claims(),
             marks: marks
                 .map(|(symbol, price)| MarkPrice {

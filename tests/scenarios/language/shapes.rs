@@ -17,6 +17,8 @@ pub struct Shapes {
     /// Legs that stand on a wallet of their own.
     pub isolated: BTreeMap<Leg, Money>,
     pub disputed: Vec<Leg>,
+    /// Where the venue says that it liquidates.
+    pub liquidations: Vec<(Leg, Price)>,
     /// The last order of the guard that was shown.
     own: Option<Order>,
     /// How far the times of account events are off.
@@ -104,6 +106,13 @@ impl Stage {
             }
             ["isolated", leg, wallet] => {
                 self.shapes.isolated.insert(leg_of(leg), wallet.parse().unwrap());
+                vec![]
+            }
+            // Where the venue says that it liquidates a leg, from the next reading on.
+            ["liquidates", leg, price] => {
+                self.shapes
+                    .liquidations
+                    .push((leg_of(leg), price.parse().unwrap()));
                 vec![]
             }
             // The venue's own count from now on: says asset|LEG|whole, maintenance, balance.
