@@ -179,6 +179,11 @@ impl<'a> Problem<'a> {
         ground
     }
 
+    /// Whether a cut reaches every aim.
+    pub fn reaches(&self, cut: &LeastCut) -> bool {
+        self.is_reached(&self.after(cut))
+    }
+
     /// The collateral that would reach the aim without a cut; `None` when nothing is missing.
     pub fn top_up(&self) -> Option<Money> {
         let ground = self.ground();

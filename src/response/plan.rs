@@ -3,11 +3,12 @@
 //! Level-triggered: it is asked after every input and remembers nothing of what it answered, so a lost reply, a refusal,
 //! a manual trade or a refilling bot need no path of their own.
 
-use super::cut::{Aim, COST, Piece, Problem, Wish};
+use super::bucket::{BucketCut, bucket_cut};
 use super::demand::Demand;
 use super::flights::Flights;
 use super::sweep::cancels;
 use super::verify::verify;
+use super::weigh::Reasoning;
 use super::{Driver, Needs};
 use crate::book::{Book, Bucket};
 use crate::model::{ClientOrderId, Instrument, Intent, Leg, Pricing, Qty, Ratio, ReduceOrder, Side, Store};
@@ -39,6 +40,8 @@ pub struct Round {
     pub fulfilled: Vec<usize>,
     /// Demands that still have work to do or to verify.
     pub working: Vec<usize>,
+    /// Why as much is closed as is, by demand.
+    pub reasons: Vec<(usize, Reasoning)>,
     /// What to read.
     pub needs: Needs,
 }
@@ -49,6 +52,7 @@ pub struct Planner {
     account: String,
     /// Orders sent so far, by episode and leg: the number in a client order id.
     counters: BTreeMap<(String, Leg), u32>,
+    is_thorough: bool,
 }
 
 /// What one round looks at.
@@ -65,6 +69,15 @@ impl Planner {
         Planner {
             account: account.into(),
             counters: BTreeMap::new(),
+            is_thorough: false,
+        }
+    }
+
+    /// The same, weighing all that could be done instead, for a look: it takes time.
+    pub fn thorough(self) -> Planner {
+        Planner {
+            is_thorough: true,
+            ..self
         }
     }
 
@@ -104,9 +117,17 @@ impl Planner {
             flights,
         };
         cancels(&sight, &mut round);
-        let targets = targets(&sight);
+        let (targets, cuts) = targets(&sight);
         for (leg, (target, demand)) in &targets {
             self.reduce(&sight, leg, *target, *demand, &mut round);
+        }
+        for (demand, BucketCut { problem, cut, .. }) in &cuts {
+            let mut served = round.planned.iter().filter(|planned| planned.demand == *demand);
+            if served.any(|planned| matches!(planned.intent, Intent::Reduce(_))) {
+                round
+                    .reasons
+                    .push((*demand, Reasoning::of(problem, cut, self.is_thorough)));
+            }
         }
         verify(&sight, &targets, &mut round);
         let mut solved = solved_conflicts(&sight, &round);
@@ -261,8 +282,9 @@ pub(super) fn highest(sight: &Sight<'_>, leg: &Leg) -> Option<usize> {
     best.map(|(_, index)| index)
 }
 
-/// What each leg is to be brought to, with the demand that asks for the most.
-fn targets(sight: &Sight<'_>) -> BTreeMap<Leg, (Qty, usize)> {
+/// What each leg is to be brought to, with the demand that asks for the most; and the cuts of buckets behind it.
+fn targets<'a>(sight: &Sight<'a>) -> (BTreeMap<Leg, (Qty, usize)>, Vec<(usize, BucketCut<'a>)>) {
+    let mut cuts = Vec::new();
     let mut targets: BTreeMap<Leg, (Qty, usize)> = BTreeMap::new();
     let mut ask = |leg: &Leg, target: Qty, index: usize| {
         let lower = targets.get(leg).is_none_or(|(known, _)| target < *known);
@@ -287,17 +309,23 @@ fn targets(sight: &Sight<'_>) -> BTreeMap<Leg, (Qty, usize)> {
                 }
             }
             Action::Reduce(Cut::To(to)) => {
-                for (leg, target) in aims(sight, demand, &covered, to) {
+                for (leg, target) in aims(sight, demand, &covered, to, |cut| cuts.push((index, cut))) {
                     ask(&leg, target, index);
                 }
             }
         }
     }
-    targets
+    (targets, cuts)
 }
 
 /// The size that each leg may keep so that a measure reaches its target.
-fn aims(sight: &Sight<'_>, demand: &Demand, covered: &[&Leg], to: Amount) -> Vec<(Leg, Qty)> {
+fn aims<'a>(
+    sight: &Sight<'a>,
+    demand: &'a Demand,
+    covered: &[&Leg],
+    to: Amount,
+    mut note: impl FnMut(BucketCut<'a>),
+) -> Vec<(Leg, Qty)> {
     let Driver::Rung { policy, .. } = &demand.driver else {
         return Vec::new();
     };
@@ -320,61 +348,19 @@ fn aims(sight: &Sight<'_>, demand: &Demand, covered: &[&Leg], to: Amount) -> Vec
         // (POLICIES.md c.3): only closing it helps.
         (_, Scope::Bucket(Bucket::Isolated(leg)), _) => covered
             .iter()
-            .filter(|own| **own == leg)
+            .filter(|own| **own == leg && policy.spec.wishes.may_cut(&leg.symbol))
             .map(|own| ((*own).clone(), Qty::ZERO))
             .collect(),
-        (_, Scope::Bucket(bucket), Amount::Ratio(target)) => margin_aims(sight, bucket, covered, target),
+        (_, Scope::Bucket(bucket), Amount::Ratio(target)) => {
+            let Some(cut) = bucket_cut(sight, demand, bucket, covered, target) else {
+                return Vec::new();
+            };
+            let kept = cut.kept.clone();
+            note(cut);
+            kept
+        }
         _ => Vec::new(),
     }
-}
-
-fn margin_aims(sight: &Sight<'_>, bucket: &Bucket, covered: &[&Leg], target: Ratio) -> Vec<(Leg, Qty)> {
-    let book = sight.book;
-    let Ok(mut ground) = book.ground(bucket, &[]) else {
-        return Vec::new();
-    };
-    let mut pieces = Vec::new();
-    for (unit, mut held) in ground.held.into_iter().enumerate() {
-        let Ok(mark) = book.mark_price(&held.leg.symbol) else {
-            return Vec::new();
-        };
-        let amount = book.amount(held.leg).abs();
-        let flying = sight.flights.pending(held.leg).min(amount);
-        held.notional = (amount - flying).notional(mark);
-        ground.balance = ground.balance - flying.notional(mark).share(COST);
-        let wish = if covered.contains(&held.leg) {
-            Wish::Free
-        } else {
-            Wish::Never
-        };
-        pieces.push(Piece {
-            held,
-            cost: COST,
-            wish,
-            unit,
-        });
-    }
-    let problem = Problem {
-        balance: ground.balance,
-        factor: ground.factor,
-        pieces,
-        aim: Aim {
-            ratio: Some(target),
-            distance: None,
-        },
-    };
-    let cut = problem.least_cut();
-    let mut aims = Vec::new();
-    for (piece, taken) in problem.pieces.iter().zip(&cut.notionals) {
-        if let Some(share) = taken
-            .ratio_of(piece.held.notional)
-            .filter(|_| taken.is_positive())
-        {
-            let kept = book.amount(piece.held.leg).abs() - sight.flights.pending(piece.held.leg);
-            aims.push((piece.held.leg.clone(), (kept - kept.share(share)).max(Qty::ZERO)));
-        }
-    }
-    aims
 }
 
 /// Whether somebody's regular order of this leg is still open.

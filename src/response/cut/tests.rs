@@ -266,29 +266,56 @@ fn wishes_are_heard() {
 #[test]
 fn e17_a_hedge_is_never_cut_when_that_lowers_the_shocked_buffer() {
     let book = book();
-    let hedged = |long: &str, short: &str, ratio, distance| {
+    for (long, short, ratio, distance, expected) in [
+        // A ratio alone knows nothing of moves: the legs are alike, and the first goes.
+        (
+            "100000",
+            "160000",
+            Some("0.7"),
+            None,
+            "18006 + 0 cost 10.8, 70.0%, 0.60%, reached by ratio",
+        ),
+        // With the distance of before to keep, the same is taken from the leg that is not the hedge.
+        (
+            "100000",
+            "160000",
+            Some("0.7"),
+            Some("0.0066"),
+            "0 + 18006 cost 10.8, 70.0%, 1.12%, reached by ratio",
+        ),
+        (
+            "100000",
+            "160000",
+            None,
+            Some("0.03"),
+            "0 + 41650 cost 25.0, 63.0%, 3.00%, reached by a rise of BTCUSDT",
+        ),
+        (
+            "160000",
+            "100000",
+            None,
+            Some("0.03"),
+            "39737 + 0 cost 23.8, 63.5%, 3.00%, reached by a fall of BTCUSDT",
+        ),
+        // Alike: no small move does harm, and nothing is cut for one.
+        (
+            "120000",
+            "120000",
+            None,
+            Some("0.03"),
+            "0 + 0 cost 0.0, 68.8%, 41.67%, reached by nothing",
+        ),
+    ] {
         let pieces = vec![
             piece(&book, 2, m(long), "0.0006", "1"),
             piece(&book, 3, -m(short), "0.0006", "1"),
         ];
         let problem = problem("1600", pieces, ratio, distance);
-        row(&problem, &problem.least_cut())
-    };
-    for (long, short, ratio, distance, expected) in [
-        // A ratio alone knows nothing of moves: the legs are alike, and the first goes.
-        ("100000", "160000", Some("0.5"), None, ""),
-        // With a distance to keep, the same aim takes from the larger leg.
-        ("100000", "160000", Some("0.5"), Some("0.009"), ""),
-        ("100000", "160000", None, Some("0.03"), ""),
-        ("160000", "100000", None, Some("0.03"), ""),
-        // Both legs alike: no move does harm, and nothing is cut for one.
-        ("120000", "120000", None, Some("0.03"), ""),
-    ] {
-        println!(
-            "{long} {short} {ratio:?} {distance:?}: {}",
-            hedged(long, short, ratio, distance)
+        assert_eq!(
+            row(&problem, &problem.least_cut()),
+            expected,
+            "{long} {short} {ratio:?} {distance:?}"
         );
-        let _ = expected;
     }
 }
 
