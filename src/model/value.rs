@@ -320,6 +320,8 @@ impl Money {
         }
     }
 
+    /// What people count.
+    pub const CENT: Money = Money(Decimal::from_parts(1, 0, 0, false, 2));
     /// More than anything is worth.
     pub const MAX: Money = Money(MONEY_MAX);
     /// The smallest amount that a wallet of the venue shows.

@@ -71,7 +71,7 @@ impl Reasoning {
             others.push(("from the largest position", problem.in_order(&[largest])));
         }
         others.push(("everything", problem.everything()));
-        others.retain(|(_, other)| other.notionals != cut.notionals);
+        others.retain(|(_, other)| !is_alike(other, cut));
         Reasoning {
             plan: weigh("as planned", cut),
             bound: cut.bound.map(|bound| match bound {
@@ -84,6 +84,12 @@ impl Reasoning {
             top_up: problem.top_up(),
         }
     }
+}
+
+/// Whether two cuts are the same to the cent.
+fn is_alike(one: &LeastCut, other: &LeastCut) -> bool {
+    let mut pairs = one.notionals.iter().zip(&other.notionals);
+    pairs.all(|(one, other)| (*one - *other).abs() <= Money::CENT)
 }
 
 impl fmt::Display for Reasoning {

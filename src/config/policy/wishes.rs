@@ -165,3 +165,6 @@ fn groups(node: &Node, problems: &mut Problems) -> Vec<Vec<Symbol>> {
     }
     groups
 }
+
+#[cfg(test)]
+mod tests;

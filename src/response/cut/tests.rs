@@ -273,15 +273,15 @@ fn e17_a_hedge_is_never_cut_when_that_lowers_the_shocked_buffer() {
             "160000",
             Some("0.7"),
             None,
-            "18006 + 0 cost 10.8, 70.0%, 0.60%, reached by ratio",
+            "17467 + 0 cost 10.5, 70.0%, 0.61%, reached by ratio",
         ),
         // With the distance of before to keep, the same is taken from the leg that is not the hedge.
         (
             "100000",
             "160000",
             Some("0.7"),
-            Some("0.0066"),
-            "0 + 18006 cost 10.8, 70.0%, 1.12%, reached by ratio",
+            Some("0.0065"),
+            "0 + 17467 cost 10.5, 70.0%, 1.09%, reached by ratio",
         ),
         (
             "100000",
