@@ -320,7 +320,9 @@ impl Money {
         }
     }
 
-    /// What people count.
+    /// One unit.
+    pub const ONE: Money = Money(Decimal::ONE);
+    /// A hundredth of it.
     pub const CENT: Money = Money(Decimal::from_parts(1, 0, 0, false, 2));
     /// More than anything is worth.
     pub const MAX: Money = Money(MONEY_MAX);
@@ -372,7 +374,7 @@ impl Ratio {
     /// Two, which is 200 %.
     pub const TWO: Ratio = Ratio(Decimal::TWO);
     /// A difference that no number of a venue can show.
-    pub const SMALLEST: Ratio = Ratio(Decimal::from_parts(1, 0, 0, false, 15));
+    pub const SMALLEST: Ratio = Ratio::ten_to_minus(15);
 
     /// A ratio; any bounded decimal is one.
     ///
@@ -393,6 +395,11 @@ impl Ratio {
     /// Ten thousandths: `Ratio::bps(5)` is 0.05 %.
     pub const fn bps(value: u32) -> Ratio {
         Ratio(Decimal::from_parts(value, 0, 0, false, 4))
+    }
+
+    /// `Ratio::ten_to_minus(3)` is a thousandth.
+    pub const fn ten_to_minus(places: u32) -> Ratio {
+        Ratio(Decimal::from_parts(1, 0, 0, false, places))
     }
 
     /// The product of two ratios.

@@ -8,14 +8,17 @@
 //! - to a buffer after a move `δ` of its price: `m·(1 + δ) − s·δ − c`, which for a hedge is negative.
 //!
 //! The worst-violated aim is filled, slice by slice between the bends of the tiers, with what brings the most for its
-//! cost. For one aim that is optimal, because relief only falls and cost only rises. With more than one, the order in
-//! which aims are filled matters and slices can prove superfluous: all orders are tried, what is not needed is given
-//! back, the most expensive first, and the cheapest plan that reaches everything is taken.
+//! cost. For a ratio alone that is the least costly cut, because relief only falls and cost only rises. Scenarios pull
+//! against each other, so that a slice for one can prove superfluous after the next: what is not needed is given back,
+//! the most expensive first; and the cheapest of all cuts (`corner`) is taken where that is cheaper still.
 //!
 //! Source: POLICIES.md c.3.
 
+mod corner;
+
 use crate::book::shock::{Exposure, Ground, Scenario, last_safe};
 use crate::model::{Money, Ratio};
+use corner::Corner;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
@@ -23,6 +26,12 @@ use std::collections::BTreeSet;
 pub const COST: Ratio = Ratio::bps(10);
 /// Turns of the filling loop: each fills one tier of one position.
 const TURNS_MAX: usize = 10_000;
+/// Units up to which the cheapest of all cuts is looked for; the work grows with the cube. More are only filled.
+const UNITS_MAX: usize = 32;
+/// Limits that the search for it may learn: aims and scenarios times tiers, a fraction of which matter.
+const LIMITS_MAX: usize = 200;
+/// How many times dearer what is to be last is in it.
+const LAST_COSTS: Ratio = Ratio::bps(10_000_000);
 /// What may be missing of an aim that counts as reached: quotients end somewhere.
 const NOTHING: Money = Money::SMALLEST;
 
@@ -94,14 +103,6 @@ pub struct Problem<'a> {
     pub aim: Aim,
 }
 
-/// Which aim is filled first.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum First {
-    Worst,
-    Ratio,
-    Distance,
-}
-
 /// What can be taken of a unit before something bends.
 struct Slice {
     /// What is left of each of its pieces.
@@ -126,25 +127,26 @@ impl<'a> Problem<'a> {
                 ..self.everything()
             };
         }
+        let filled = self.fill();
         if self.aim.distance.is_none() {
-            return self.finish(&self.fill(First::Worst));
+            return self.finish(&filled);
         }
-        let alike = self.pro_rata();
-        let plans = [First::Worst, First::Ratio, First::Distance]
-            .map(|first| (self, first))
-            .into_iter()
-            .chain([(&alike, First::Worst)])
-            .map(|(problem, first)| problem.finish(&problem.give_back(problem.fill(first))));
-        // The first of equals is kept. Where nothing reaches the aim, the first goes as far as closing helps.
-        plans
-            .min_by_key(|cut| {
-                if cut.is_reached {
-                    (false, self.of_the_last(cut), cut.cost)
-                } else {
-                    (true, Money::ZERO, Money::ZERO)
-                }
-            })
-            .unwrap_or_else(|| self.finish(&self.ground()))
+        let filled = self.finish(&self.give_back(filled));
+        let Some(cheapest) = self.cheapest().filter(|cheapest| cheapest.is_reached) else {
+            return filled;
+        };
+        let of_the_last = |cut: &LeastCut| {
+            let pieces = self.pieces.iter().zip(&cut.notionals);
+            let last = pieces.filter(|(piece, _)| piece.wish == Wish::Last);
+            last.map(|(_, taken)| *taken).sum::<Money>()
+        };
+        let is_cheaper = cheapest.cost + Money::CENT < filled.cost;
+        let spares_as_much = of_the_last(&cheapest) <= of_the_last(&filled) + Money::CENT;
+        if !filled.is_reached || (is_cheaper && spares_as_much) {
+            cheapest
+        } else {
+            filled
+        }
     }
 
     /// The pieces named closed one after the other, each wholly before the next, no more than the aim asks.
@@ -212,26 +214,6 @@ impl<'a> Problem<'a> {
             .map(|target| target.over(self.factor).unwrap_or(target))
     }
 
-    /// The same with everything in one proportion, what is to be last apart.
-    fn pro_rata(&self) -> Problem<'a> {
-        let unit = |piece: &Piece<'a>| Piece {
-            unit: usize::from(piece.wish == Wish::Last),
-            ..*piece
-        };
-        Problem {
-            pieces: self.pieces.iter().map(unit).collect(),
-            ..self.clone()
-        }
-    }
-
-    fn of_the_last(&self, cut: &LeastCut) -> Money {
-        let pieces = self.pieces.iter().zip(&cut.notionals);
-        pieces
-            .filter(|(piece, _)| piece.wish == Wish::Last)
-            .map(|(_, taken)| *taken)
-            .sum()
-    }
-
     fn missing_ratio(&self, ground: &Ground<'_>) -> Option<Money> {
         let target = self.target()?;
         Some(ground.maintenance() - ground.balance.share(target))
@@ -273,7 +255,7 @@ impl<'a> Problem<'a> {
     }
 
     /// Cuts until every aim is reached, or closing helps none that is not.
-    fn fill(&self, first: First) -> Ground<'a> {
+    fn fill(&self) -> Ground<'a> {
         let mut ground = self.ground();
         let (mut is_ratio_stuck, mut is_distance_stuck) = (false, false);
         for _ in 0..TURNS_MAX {
@@ -284,13 +266,12 @@ impl<'a> Problem<'a> {
             let distance = self
                 .missing_distance(&ground)
                 .filter(|(_, missing)| !is_distance_stuck && needs(missing));
-            let (bound, need) = match (ratio, distance, first) {
-                (Some(ratio), None, _) | (Some(ratio), Some(_), First::Ratio) => (Bound::Ratio, ratio),
-                (Some(ratio), Some((_, distance)), First::Worst) if distance <= ratio => {
+            let (bound, need) = match (ratio, distance) {
+                (Some(ratio), distance) if distance.is_none_or(|(_, distance)| distance <= ratio) => {
                     (Bound::Ratio, ratio)
                 }
-                (_, Some((scenario, distance)), _) => (Bound::Distance(scenario), distance),
-                (None, None, _) => break,
+                (_, Some((scenario, distance))) => (Bound::Distance(scenario), distance),
+                _ => break,
             };
             let slice = self.best(&ground, bound);
             let taken = slice.as_ref().and_then(|slice| {
@@ -304,6 +285,63 @@ impl<'a> Problem<'a> {
             }
         }
         ground
+    }
+
+    /// The cheapest of all cuts that reach every aim; `None` when it was not found, or there is none.
+    fn cheapest(&self) -> Option<LeastCut> {
+        let units: BTreeSet<usize> = self.pieces.iter().map(|piece| piece.unit).collect();
+        let units: Vec<usize> = units.into_iter().collect();
+        if UNITS_MAX < units.len() {
+            return None;
+        }
+        // Of each unit, if all of it were taken.
+        let of_units = |of: &dyn Fn(usize, &Piece<'a>) -> Option<Ratio>| -> Option<Vec<Ratio>> {
+            let of_unit = |unit: &usize| -> Option<Ratio> {
+                let members = self.pieces.iter().enumerate();
+                let members = members.filter(|(_, piece)| piece.unit == *unit && piece.wish != Wish::Never);
+                let each = members.map(|(index, piece)| Some(piece.held.notional.share(of(index, piece)?)));
+                Ratio::new(each.sum::<Option<Money>>()?.decimal()).ok()
+            };
+            units.iter().map(of_unit).collect()
+        };
+        let cost = |_: usize, piece: &Piece<'a>| {
+            let weight = if piece.wish == Wish::Last {
+                LAST_COSTS
+            } else {
+                Ratio::ONE
+            };
+            Some(piece.cost.times(weight))
+        };
+        let mut corner = Corner::new(of_units(&cost)?);
+        for _ in 0..LIMITS_MAX {
+            let shares = corner.shares();
+            if let Some(over) = shares
+                .iter()
+                .position(|share| Ratio::ONE + Ratio::SMALLEST < *share)
+            {
+                let mut weights = vec![Ratio::ZERO; units.len()];
+                *weights.get_mut(over)? = -Ratio::ONE;
+                corner.learn(&weights, -Ratio::ONE).then_some(())?;
+                continue;
+            }
+            let mut ground = self.ground();
+            for (index, piece) in self.pieces.iter().enumerate() {
+                let (_, share) = units.iter().zip(&shares).find(|(unit, _)| **unit == piece.unit)?;
+                self.close(&mut ground, index, piece.held.notional.share(*share));
+            }
+            let Some((bound, missing)) = self.missing(&ground).filter(|(_, missing)| NOTHING < *missing)
+            else {
+                return Some(self.finish(&ground));
+            };
+            let weights = of_units(&|index, _| Some(self.brings(&ground, index, bound)?.0))?;
+            let brought = weights
+                .iter()
+                .zip(&shares)
+                .map(|(weight, share)| weight.times(*share));
+            let least = Ratio::new(missing.decimal()).ok()? + brought.sum();
+            corner.learn(&weights, least).then_some(())?;
+        }
+        None
     }
 
     /// What brings the most to an aim for its cost: of what is not to be last, as long as that brings anything; and
@@ -323,11 +361,11 @@ impl<'a> Problem<'a> {
                 let used = -mean(&slice.members, of)?;
                 used.is_positive().then_some((used, -missing))
             });
-            let is_harmful = used.is_some_and(|(_, buffer)| buffer <= NOTHING);
-            if let Some((used, buffer)) = used.filter(|_| !is_harmful) {
-                let until_tight = buffer.decimal().checked_div(used.decimal());
-                let until_tight = until_tight.and_then(|until| Money::new(until).ok());
-                slice.room = slice.room.min(until_tight.unwrap_or(slice.room));
+            // Less than any order closes is no slice.
+            let until_tight = used.map(|(used, buffer)| buffer.over(used).unwrap_or(Money::ZERO));
+            let is_harmful = until_tight.is_some_and(|until| until <= Money::ONE);
+            if let Some(until) = until_tight.filter(|_| !is_harmful) {
+                slice.room = slice.room.min(until);
             }
             let wish = slice
                 .members

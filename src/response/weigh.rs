@@ -77,7 +77,7 @@ impl Reasoning {
             bound: cut.bound.map(|bound| match bound {
                 Bound::Ratio => "the margin ratio".into(),
                 Bound::Distance(scenario) => {
-                    format!("the distance, after {}", problem.after(cut).words(scenario))
+                    format!("the distance in {}", problem.after(cut).words(scenario))
                 }
             }),
             others: others.iter().map(|(what, other)| weigh(what, other)).collect(),

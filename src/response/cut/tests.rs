@@ -280,7 +280,7 @@ fn e17_a_hedge_is_never_cut_when_that_lowers_the_shocked_buffer() {
             "100000",
             "160000",
             Some("0.7"),
-            Some("0.0065"),
+            Some("0.00652528"),
             "0 + 17467 cost 10.5, 70.0%, 1.09%, reached by ratio",
         ),
         (
