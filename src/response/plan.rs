@@ -282,10 +282,13 @@ pub(super) fn highest(sight: &Sight<'_>, leg: &Leg) -> Option<usize> {
     best.map(|(_, index)| index)
 }
 
+/// What each leg is to be brought to, and by which demand.
+type Targets = BTreeMap<Leg, (Qty, usize)>;
+
 /// What each leg is to be brought to, with the demand that asks for the most; and the cuts of buckets behind it.
-fn targets<'a>(sight: &Sight<'a>) -> (BTreeMap<Leg, (Qty, usize)>, Vec<(usize, BucketCut<'a>)>) {
+fn targets<'a>(sight: &Sight<'a>) -> (Targets, Vec<(usize, BucketCut<'a>)>) {
     let mut cuts = Vec::new();
-    let mut targets: BTreeMap<Leg, (Qty, usize)> = BTreeMap::new();
+    let mut targets = Targets::new();
     let mut ask = |leg: &Leg, target: Qty, index: usize| {
         let lower = targets.get(leg).is_none_or(|(known, _)| target < *known);
         if lower {
