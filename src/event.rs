@@ -183,6 +183,8 @@ pub struct Holdings {
     pub marks: Vec<MarkPrice>,
     /// Legs on which two answers of the venue contradict each other for good; the larger exposure is assumed (MO-09).
     pub disputed: Vec<Leg>,
+    /// Where the venue says that it would liquidate each leg, as far as it says so; at cross an estimate.
+    pub liquidations: Vec<(Leg, Price)>,
     /// What the venue itself counts of margin; `None` when it does not say, or not readably.
     pub claims: Option<Claims>,
 }

@@ -182,6 +182,14 @@ impl Guard {
                 }),
             }
         }
+        for (index, reasoning) in round.reasons {
+            if let Some(record) = demands
+                .get(index)
+                .and_then(|demand| self.record_of(demand, decision))
+            {
+                record.why.push_str(&format!("; {reasoning}"));
+            }
+        }
         for index in round.fulfilled {
             if let Some(demand) = demands.get(index) {
                 self.fulfil(demand, decision);
@@ -197,17 +205,21 @@ impl Guard {
 
     /// Puts an intent into the record of its cause: the one of this step, or one of its own.
     fn attach(&self, demand: &Demand, intent: Intent, decision: &mut Decision) {
-        let fresh = self.demand_record(demand);
-        let same = decision.records.iter_mut().find(|known| {
-            known.policy == fresh.policy && known.scope == fresh.scope && known.rung == fresh.rung
-        });
-        match same {
+        match self.record_of(demand, decision) {
             Some(record) => record.orders.push(intent),
             None => decision.records.push(Record {
                 orders: vec![intent],
-                ..fresh
+                ..self.demand_record(demand)
             }),
         }
+    }
+
+    /// The record of this step that a demand stands in.
+    fn record_of<'d>(&self, demand: &Demand, decision: &'d mut Decision) -> Option<&'d mut Record> {
+        let fresh = self.demand_record(demand);
+        decision.records.iter_mut().find(|known| {
+            known.policy == fresh.policy && known.scope == fresh.scope && known.rung == fresh.rung
+        })
     }
 
     fn demand_record(&self, demand: &Demand) -> Record {

@@ -277,6 +277,7 @@ mod tests {
             positions: positions.collect(),
             marks: marks.collect(),
             disputed: vec![],
+            liquidations: vec![],
             claims: None,
         };
         let mut book = Book::default();

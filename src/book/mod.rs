@@ -9,6 +9,7 @@ mod link;
 mod margin;
 mod orders;
 mod reading;
+pub mod shock;
 mod transfers;
 
 pub use equity::CURRENCY;
@@ -139,6 +140,8 @@ pub struct Book {
     rules_read: Option<Timestamp>,
     calls: BTreeMap<Bucket, Timestamp>,
     gaps: BTreeMap<Bucket, Gap>,
+    /// Where the venue says that it liquidates, and the amount that it said so of.
+    liquidations: BTreeMap<Leg, (Price, Qty)>,
     flow: Option<Money>,
     unclassified: bool,
     mismatches: u64,

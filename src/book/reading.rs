@@ -120,6 +120,11 @@ impl Book {
                 1
             };
         }
+        let said = read.liquidations.iter().filter_map(|(leg, price)| {
+            let (_, position) = read.positions.iter().find(|(known, _)| known == leg)?;
+            Some((leg.clone(), (*price, position.amount)))
+        });
+        self.liquidations = said.collect();
         self.unexplained += untold;
         // What moved and moved back was a wrong reading: there is nothing left to explain.
         if self.unexplained.is_zero() && !untold.is_zero() {

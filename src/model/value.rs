@@ -321,12 +321,26 @@ impl Money {
         }
     }
 
+    /// One unit.
+    pub const ONE: Money = Money(Decimal::ONE);
+    /// A hundredth of it.
+    pub const CENT: Money = Money(Decimal::from_parts(1, 0, 0, false, 2));
+    /// More than anything is worth.
+    pub const MAX: Money = Money(MONEY_MAX);
+    /// The smallest amount that a wallet of the venue shows.
+    pub const SMALLEST: Money = Money(Decimal::from_parts(1, 0, 0, false, 8));
+
     /// `self ÷ whole`; `None` when `whole` is not positive.
     pub fn ratio_of(self, whole: Money) -> Option<Ratio> {
         if !whole.is_positive() {
             return None;
         }
         self.0.checked_div(whole.0).map(Ratio)
+    }
+
+    /// The whole of which this is a share; `None` when the share is zero.
+    pub fn over(self, ratio: Ratio) -> Option<Money> {
+        self.0.checked_div(ratio.0).map(Money)
     }
 
     /// A share of this amount.
@@ -358,6 +372,10 @@ impl Money {
 impl Ratio {
     /// One, which is 100 %.
     pub const ONE: Ratio = Ratio(Decimal::ONE);
+    /// Two, which is 200 %.
+    pub const TWO: Ratio = Ratio(Decimal::TWO);
+    /// A difference that no number of a venue can show.
+    pub const SMALLEST: Ratio = Ratio::ten_to_minus(15);
 
     /// A ratio; any bounded decimal is one.
     ///
@@ -380,6 +398,11 @@ impl Ratio {
         Ratio(Decimal::from_parts(value, 0, 0, false, 4))
     }
 
+    /// `Ratio::ten_to_minus(3)` is a thousandth.
+    pub const fn ten_to_minus(places: u32) -> Ratio {
+        Ratio(Decimal::from_parts(1, 0, 0, false, places))
+    }
+
     /// The product of two ratios.
     pub fn times(self, other: Ratio) -> Ratio {
         Ratio(product(self.0, other.0))
@@ -388,6 +411,11 @@ impl Ratio {
     /// `self ÷ other`; `None` when `other` is zero.
     pub fn over(self, other: Ratio) -> Option<Ratio> {
         self.0.checked_div(other.0).map(Ratio)
+    }
+
+    /// Towards zero, to so many decimals.
+    pub fn rounded_down(self, places: u32) -> Ratio {
+        Ratio(self.0.round_dp_with_strategy(places, RoundingStrategy::ToZero))
     }
 
     /// In percent with at most two decimals, for people: `71.23%`.

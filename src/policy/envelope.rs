@@ -283,9 +283,10 @@ impl Policy {
         let Action::Reduce(Cut::Fraction(fraction)) = rung.action else {
             return Vec::new();
         };
-        let covered = book
-            .positions()
-            .filter(|(leg, _)| scope.covers(book, leg) && self.spec.symbols.covers(&leg.symbol));
+        let covered = book.positions().filter(|(leg, _)| {
+            let is_meant = self.spec.symbols.covers(&leg.symbol) && self.spec.wishes.may_cut(&leg.symbol);
+            is_meant && scope.covers(book, leg)
+        });
         covered
             .map(|(leg, position)| {
                 (
@@ -299,8 +300,24 @@ impl Policy {
     fn is_breached(&self, rung: &Rung, measured: &Measured) -> bool {
         match (measured, rung.at) {
             (Measured::Beyond | Measured::Fired(_), _) => true,
-            (Measured::Value(value), Some(at)) => self.counted(*value, at).number() >= at.number(),
+            (Measured::Value(value), Some(at)) => {
+                let (value, at) = (self.counted(*value, at).number(), at.number());
+                if self.spec.kind.is_falling() {
+                    value <= at
+                } else {
+                    value >= at
+                }
+            }
             _ => false,
+        }
+    }
+
+    /// How much graver one number is than another: negative when it is safer.
+    fn graver_by(&self, value: Decimal, other: Decimal) -> Option<Decimal> {
+        if self.spec.kind.is_falling() {
+            other.checked_sub(value)
+        } else {
+            value.checked_sub(other)
         }
     }
 
@@ -313,8 +330,9 @@ impl Policy {
                     Clear::By(by) => by.number(),
                     Clear::Share(share) => at.number().checked_mul(share.decimal()).unwrap_or(Decimal::ZERO),
                 };
-                let clears_at = at.number().checked_sub(margin).unwrap_or(Decimal::ZERO);
-                self.counted(*value, at).number() <= clears_at
+                // Unknown how far: not safe.
+                let by = self.graver_by(self.counted(*value, at).number(), at.number());
+                by.is_some_and(|by| by <= -margin)
             }
             _ => false,
         }
@@ -386,7 +404,7 @@ impl Policy {
     /// number, without a threshold, and for times, which pass by themselves.
     pub fn headroom(&self, rung: &Rung, measured: &Measured) -> Option<Amount> {
         let (at, value) = (rung.at?, measured.value()?);
-        let rest = at.number().checked_sub(self.counted(value, at).number())?;
+        let rest = -self.graver_by(self.counted(value, at).number(), at.number())?;
         match at {
             Amount::Ratio(_) => Ratio::new(rest).ok().map(Amount::Ratio),
             Amount::Multiple(_) => Ratio::new(rest).ok().map(Amount::Multiple),

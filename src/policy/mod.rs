@@ -6,6 +6,7 @@
 pub mod blind;
 pub mod drawdown;
 pub mod envelope;
+pub mod liquidation_distance;
 pub mod margin_call;
 pub mod margin_ratio;
 pub mod max_position;
@@ -14,7 +15,9 @@ pub mod period_loss;
 pub mod spec;
 
 pub use memory::Memory;
-pub use spec::{Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySet, PolicySpec, Rung, SymbolFilter};
+pub use spec::{
+    Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySet, PolicySpec, Rung, SymbolFilter, Wishes,
+};
 
 use crate::book::{Book, Bucket, Missing};
 use crate::model::{Leg, Timestamp};
@@ -72,7 +75,8 @@ impl Kind {
         match self {
             Kind::Drawdown(drawdown) => drawdown.observe(memory, spec, book),
             Kind::PeriodLoss(period_loss) => period_loss.observe(memory, book),
-            Kind::MarginRatio(_) | Kind::MarginCall(_) | Kind::MaxPosition(_) | Kind::Blind(_) => {}
+            Kind::MarginRatio(_) | Kind::MarginCall(_) | Kind::LiquidationDistance(_) => {}
+            Kind::MaxPosition(_) | Kind::Blind(_) => {}
         }
     }
 
@@ -81,6 +85,7 @@ impl Kind {
         match self {
             Kind::MarginRatio(policy) => policy.assess(view, out),
             Kind::MarginCall(policy) => policy.assess(view, out),
+            Kind::LiquidationDistance(policy) => policy.assess(view, out),
             Kind::MaxPosition(policy) => policy.assess(view, out),
             Kind::Drawdown(policy) => policy.assess(view, out),
             Kind::PeriodLoss(policy) => policy.assess(view, out),
@@ -92,6 +97,7 @@ impl Kind {
     pub fn explain(&self, view: View<'_>, scope: &Scope) -> String {
         match self {
             Kind::MarginRatio(_) | Kind::MarginCall(_) => margin_ratio::explain(view, scope),
+            Kind::LiquidationDistance(policy) => policy.explain(view, scope),
             Kind::MaxPosition(policy) => policy.explain(view, scope),
             Kind::Drawdown(policy) => policy.explain(view),
             Kind::PeriodLoss(policy) => policy.explain(view),
@@ -103,6 +109,7 @@ impl Kind {
     pub fn has_reached(&self, view: View<'_>, scope: &Scope, to: Amount) -> bool {
         match self {
             Kind::MarginRatio(_) | Kind::MarginCall(_) => margin_ratio::has_reached(view, scope, to),
+            Kind::LiquidationDistance(policy) => policy.has_reached(view, scope, to),
             Kind::MaxPosition(policy) => policy.has_reached(view, scope, to),
             Kind::Drawdown(_) | Kind::PeriodLoss(_) | Kind::Blind(_) => false,
         }
@@ -114,7 +121,7 @@ impl Kind {
             Kind::MarginCall(policy) => policy.next_change(view),
             Kind::PeriodLoss(_) | Kind::Drawdown(_) => view.memory.until,
             Kind::Blind(policy) => policy.next_change(view),
-            Kind::MarginRatio(_) | Kind::MaxPosition(_) => None,
+            Kind::MarginRatio(_) | Kind::LiquidationDistance(_) | Kind::MaxPosition(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What an owner wrote, checked and with units: the input of the policy engine. Built by `config`, never by hand.
 
+use super::liquidation_distance::LiquidationDistance;
 use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
 use super::{max_position::MaxPosition, period_loss::PeriodLoss};
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
@@ -34,6 +35,21 @@ pub struct PolicySpec {
     pub latch: Latch,
     /// Rungs in rising severity.
     pub ladder: Vec<Rung>,
+    /// How a reduction chooses between positions.
+    pub wishes: Wishes,
+}
+
+/// What an owner wishes of a reduction. Flattening heeds none of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Contracts that no reduction closes; they still count for what they need.
+    pub never_cut: Option<SymbolFilter>,
+    /// Contracts that are cut only when cutting the others does not help any more.
+    pub last: Option<SymbolFilter>,
+    /// Contracts that are cut in the same proportion, and that are taken to move together.
+    pub pairs: Vec<Vec<Symbol>>,
+    /// Whether everything is cut in the same proportion.
+    pub is_pro_rata: bool,
 }
 
 /// The types of policy.
@@ -43,6 +59,8 @@ pub enum Kind {
     MarginRatio(MarginRatio),
     /// The venue's margin call.
     MarginCall(MarginCall),
+    /// Adverse move to liquidation.
+    LiquidationDistance(LiquidationDistance),
     /// Size of one symbol's position.
     MaxPosition(MaxPosition),
     /// Fall from the high-water mark.
@@ -150,11 +168,26 @@ impl Kind {
         match self {
             Kind::MarginRatio(_) => "margin_ratio",
             Kind::MarginCall(_) => "margin_call",
+            Kind::LiquidationDistance(_) => "liquidation_distance",
             Kind::MaxPosition(_) => "max_position",
             Kind::Drawdown(_) => "drawdown",
             Kind::PeriodLoss(_) => "period_loss",
             Kind::Blind(_) => "blind",
         }
+    }
+}
+
+impl Kind {
+    /// Whether smaller is graver.
+    pub fn is_falling(&self) -> bool {
+        matches!(self, Kind::LiquidationDistance(_))
+    }
+}
+
+impl Wishes {
+    /// Whether a reduction may close something of this contract.
+    pub fn may_cut(&self, symbol: &Symbol) -> bool {
+        self.never_cut.as_ref().is_none_or(|never| !never.covers(symbol))
     }
 }
 
@@ -221,6 +254,11 @@ impl SymbolFilter {
         SymbolFilter(globs)
     }
 
+    /// The globs as written.
+    pub fn globs(&self) -> &[String] {
+        &self.0
+    }
+
     /// Whether a contract is meant. A list of exclusions alone means everything else.
     pub fn covers(&self, symbol: &Symbol) -> bool {
         let only_exclusions = self.0.iter().all(|glob| glob.starts_with('!'));
@@ -231,6 +269,13 @@ impl SymbolFilter {
                 None if matches(glob, symbol.as_str()) => true,
                 _ => covered,
             })
+    }
+}
+
+impl fmt::Display for SymbolFilter {
+    /// As written: `BTC*, !XUSDT`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
     }
 }
 

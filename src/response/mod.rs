@@ -1,6 +1,7 @@
 //! From verdicts to intents: who demands what ([`demand`]), what is in the air ([`flights`]), how much to cut
-//! ([`cut`]), what is still missing ([`plan`]: which orders go is in `sweep`, when it is done in `verify`).
+//! ([`cut`], of which bucket in `bucket`, beside what else in [`weigh`]), what is still missing ([`plan`]: which orders go is in `sweep`, when it is done in `verify`).
 
+mod bucket;
 pub mod cut;
 pub mod demand;
 mod effect;
@@ -10,6 +11,7 @@ mod stops;
 mod sweep;
 pub mod trouble;
 mod verify;
+pub mod weigh;
 
 pub use demand::{Demand, Driver, Kill};
 pub use flights::{Flight, Flights, Phase};

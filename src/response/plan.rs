@@ -3,12 +3,13 @@
 //! Level-triggered: it is asked after every input and remembers nothing of what it answered, so a lost reply, a refusal,
 //! a manual trade or a refilling bot need no path of their own.
 
-use super::cut::{COST, Piece, least_cut};
+use super::bucket::{BucketCut, bucket_cut};
 use super::demand::Demand;
 use super::flights::Flights;
 use super::sweep::cancels;
 use super::trouble::Trouble;
 use super::verify::verify;
+use super::weigh::Reasoning;
 use super::{Driver, Needs};
 use crate::book::{Book, Bucket};
 use crate::model::{ClientOrderId, Instrument, Intent, Leg, Pricing, Qty, Ratio, ReduceOrder, Side, Store};
@@ -40,6 +41,8 @@ pub struct Round {
     pub fulfilled: Vec<usize>,
     /// Demands that still have work to do or to verify.
     pub working: Vec<usize>,
+    /// Why as much is closed as is, by demand.
+    pub reasons: Vec<(usize, Reasoning)>,
     /// What to read.
     pub needs: Needs,
 }
@@ -50,6 +53,7 @@ pub struct Planner {
     account: String,
     /// Orders sent so far, by episode and leg: the number in a client order id.
     counters: BTreeMap<(String, Leg), u32>,
+    is_thorough: bool,
 }
 
 /// What one round looks at.
@@ -66,6 +70,15 @@ impl Planner {
         Planner {
             account: account.into(),
             counters: BTreeMap::new(),
+            is_thorough: false,
+        }
+    }
+
+    /// The same, weighing all that could be done instead, for a look: it takes time.
+    pub fn thorough(self) -> Planner {
+        Planner {
+            is_thorough: true,
+            ..self
         }
     }
 
@@ -104,9 +117,17 @@ impl Planner {
             flights,
         };
         cancels(&sight, &mut round);
-        let targets = targets(&sight);
+        let (targets, cuts) = targets(&sight);
         for (leg, (target, demand)) in &targets {
             self.reduce(&sight, leg, *target, *demand, &mut round);
+        }
+        for (demand, BucketCut { problem, cut, .. }) in &cuts {
+            let mut served = round.planned.iter().filter(|planned| planned.demand == *demand);
+            if served.any(|planned| matches!(planned.intent, Intent::Reduce(_))) {
+                round
+                    .reasons
+                    .push((*demand, Reasoning::of(problem, cut, self.is_thorough)));
+            }
         }
         verify(&sight, &targets, &mut round);
         let mut solved = solved_conflicts(&sight, &round);
@@ -262,9 +283,13 @@ pub(super) fn highest(sight: &Sight<'_>, leg: &Leg) -> Option<usize> {
     best.map(|(_, index)| index)
 }
 
-/// What each leg is to be brought to, with the demand that asks for the most.
-fn targets(sight: &Sight<'_>) -> BTreeMap<Leg, (Qty, usize)> {
-    let mut targets: BTreeMap<Leg, (Qty, usize)> = BTreeMap::new();
+/// What each leg is to be brought to, and by which demand.
+type Targets = BTreeMap<Leg, (Qty, usize)>;
+
+/// What each leg is to be brought to, with the demand that asks for the most; and the cuts of buckets behind it.
+fn targets<'a>(sight: &Sight<'a>) -> (Targets, Vec<(usize, BucketCut<'a>)>) {
+    let mut cuts = Vec::new();
+    let mut targets = Targets::new();
     let mut ask = |leg: &Leg, target: Qty, index: usize| {
         let lower = targets.get(leg).is_none_or(|(known, _)| target < *known);
         if lower {
@@ -288,17 +313,23 @@ fn targets(sight: &Sight<'_>) -> BTreeMap<Leg, (Qty, usize)> {
                 }
             }
             Action::Reduce(Cut::To(to)) => {
-                for (leg, target) in aims(sight, demand, &covered, to) {
+                for (leg, target) in aims(sight, demand, &covered, to, |cut| cuts.push((index, cut))) {
                     ask(&leg, target, index);
                 }
             }
         }
     }
-    targets
+    (targets, cuts)
 }
 
 /// The size that each leg may keep so that a measure reaches its target.
-fn aims(sight: &Sight<'_>, demand: &Demand, covered: &[&Leg], to: Amount) -> Vec<(Leg, Qty)> {
+fn aims<'a>(
+    sight: &Sight<'a>,
+    demand: &'a Demand,
+    covered: &[&Leg],
+    to: Amount,
+    mut note: impl FnMut(BucketCut<'a>),
+) -> Vec<(Leg, Qty)> {
     let Driver::Rung { policy, .. } = &demand.driver else {
         return Vec::new();
     };
@@ -321,52 +352,19 @@ fn aims(sight: &Sight<'_>, demand: &Demand, covered: &[&Leg], to: Amount) -> Vec
         // (POLICIES.md c.3): only closing it helps.
         (_, Scope::Bucket(Bucket::Isolated(leg)), _) => covered
             .iter()
-            .filter(|own| **own == leg)
+            .filter(|own| **own == leg && policy.spec.wishes.may_cut(&leg.symbol))
             .map(|own| ((*own).clone(), Qty::ZERO))
             .collect(),
-        (_, Scope::Bucket(bucket), Amount::Ratio(target)) => margin_aims(sight, bucket, covered, target),
+        (_, Scope::Bucket(bucket), Amount::Ratio(target)) => {
+            let Some(cut) = bucket_cut(sight, demand, bucket, covered, target) else {
+                return Vec::new();
+            };
+            let kept = cut.kept.clone();
+            note(cut);
+            kept
+        }
         _ => Vec::new(),
     }
-}
-
-fn margin_aims(sight: &Sight<'_>, bucket: &Bucket, covered: &[&Leg], target: Ratio) -> Vec<(Leg, Qty)> {
-    let book = sight.book;
-    let mut pieces = Vec::new();
-    let mut balance = match book.margin(bucket) {
-        Ok(margin) => margin.balance,
-        // A number is missing: nothing can be sized. `margin_ratio` shows "unknown", and the missing is being read.
-        Err(_) => return Vec::new(),
-    };
-    for (leg, position) in book.in_bucket(bucket) {
-        let (Ok(mark), Ok(instrument)) = (book.mark_price(&leg.symbol), book.instrument(&leg.symbol)) else {
-            return Vec::new();
-        };
-        // What is in the air counts as if it had happened, so that two legs are not cut for one need.
-        let flying = sight.flights.pending(leg).min(position.amount.abs());
-        let notional = (position.amount.abs() - flying).notional(mark);
-        balance = balance - flying.notional(mark).share(COST);
-        // A leg with an order in the air keeps its place: what it is to give comes with its next slice, and no
-        // costlier leg is cut in its stead.
-        let is_free = covered.contains(&leg);
-        pieces.push(Piece {
-            leg,
-            notional,
-            tiers: &instrument.tiers,
-            cost: COST,
-            is_free,
-        });
-    }
-    // Where the venue demands a multiple of what our tiers say, the aim by our tiers is lower by as much.
-    let target = target.over(book.maintenance_factor(bucket)).unwrap_or(target);
-    let cut = least_cut(balance, &pieces, target);
-    let mut aims = Vec::new();
-    for (piece, taken) in pieces.iter().zip(&cut.notionals) {
-        if let Some(share) = taken.ratio_of(piece.notional).filter(|_| taken.is_positive()) {
-            let kept = book.amount(piece.leg).abs() - sight.flights.pending(piece.leg);
-            aims.push((piece.leg.clone(), (kept - kept.share(share)).max(Qty::ZERO)));
-        }
-    }
-    aims
 }
 
 /// Whether somebody's regular order of this leg is still open.

@@ -483,6 +483,7 @@ mod tests {
             positions: vec![(leg.clone(), position)],
             marks: Vec::new(),
             disputed: Vec::new(),
+            liquidations: Vec::new(),
             claims: None,
         })
     }

@@ -202,6 +202,7 @@ impl Venue {
                 positions: positions.collect(),
                 marks: marks.into(),
                 disputed: vec![],
+                liquidations: vec![],
                 claims: None,
             }),
             open(Store::Regular),

@@ -3,7 +3,7 @@
 mod shapes;
 
 use super::rules::rules;
-use super::said::{look, words};
+use super::said::{look, weighed, words};
 use backstop::event::{
     AccountUpdate, BalanceChange, Baseline, CalledPosition, Command, Doubt, Event, Holdings, Input,
     KillAction, Link, MarginCall, Outcome, PositionChange, Reason, Rejection, RejectionKind, Report,
@@ -170,6 +170,11 @@ impl Stage {
                     assert!(close.quantity <= held.abs(), "{close:?} of {held}");
                 }
                 said.extend(look(&preview, what));
+                vec![]
+            }
+            // What a person who looks now is told of the costs of a policy's reductions.
+            ["weigh", policy] => {
+                said.extend(weighed(&self.guard.preview(self.now), policy));
                 vec![]
             }
             // How often the orders were asked for since the last such line.
@@ -492,6 +497,7 @@ impl Stage {
             balances,
             positions: positions.collect(),
             disputed: self.shapes.disputed.clone(),
+            liquidations: self.shapes.liquidations.clone(),
             claims: self.claims(),
             marks: marks
                 .map(|(symbol, price)| MarkPrice {

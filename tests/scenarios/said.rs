@@ -124,6 +124,15 @@ pub fn look(preview: &Preview, what: &str) -> Vec<String> {
     }
 }
 
+/// How a look weighs the reductions of a policy.
+pub fn weighed(preview: &Preview, id: &str) -> Vec<String> {
+    let judged = preview.policies.iter().filter(|judged| judged.id == id);
+    let reasons = judged.flat_map(|judged| judged.rungs.iter().flat_map(|rung| &rung.effect.reasons));
+    reasons
+        .map(|reasoning| format!("{} | {reasoning}", reasoning.plan))
+        .collect()
+}
+
 fn standing(standing: &Standing) -> String {
     match standing {
         Standing::Unknown(why) => format!("unknown ({why})"),

@@ -5,6 +5,7 @@ use crate::book::{Bucket, BucketMargin};
 use crate::guard::preview::{Close, Effect, Held, Judged, RungView, Standing, Stop};
 use crate::model::{MarginType, Money, PositionMode, Price, Ratio, Store};
 use crate::policy::{Action, Amount, Cut, Measured, Mode};
+use crate::response::weigh::{Reasoning, Weighed};
 use crate::venue::binance::{Said, SaidMargin};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -167,6 +168,22 @@ fn effect(effect: &Effect) -> Value {
     json!({
         "orders": effect.closes.iter().map(close).collect::<Value>(),
         "cancelled": effect.cancels, "swept_when_flat": effect.sweeps, "cost": effect.cost.map(money),
+        "reasons": effect.reasons.iter().map(reasoning).collect::<Value>(),
         "not_sized_because": effect.unsized_because, "more_than_listed": effect.is_cut_short,
+    })
+}
+
+fn reasoning(reasoning: &Reasoning) -> Value {
+    let weighed = |weighed: &Weighed| {
+        json!({
+            "what": weighed.what, "cost": money(weighed.cost), "reaches": weighed.is_reached,
+            "ratio_after": weighed.after.and_then(|(ratio, _)| ratio).map(|ratio| number(ratio.decimal())),
+            "distance_after": weighed.after.map(|(_, distance)| number(distance.decimal())),
+        })
+    };
+    json!({
+        "plan": weighed(&reasoning.plan), "bound_by": reasoning.bound,
+        "instead": reasoning.others.iter().map(weighed).collect::<Value>(),
+        "top_up": reasoning.top_up.map(money),
     })
 }

@@ -8,6 +8,7 @@ use crate::guard::preview::{Cover, Effect, Held, Judged, RungView, Standing};
 use crate::model::{Money, PositionMode, Price, Ratio};
 use crate::policy::{Action, Amount, Cut, Mode};
 use crate::response::cut::COST;
+use crate::response::weigh::Reasoning;
 use std::fmt::Write;
 
 const GREEN: &str = "\x1b[32m";
@@ -347,8 +348,33 @@ fn policy(page: &mut String, judged: &Judged) -> std::fmt::Result {
             &format!("{}{}", does(rung), aside(rung.mode)),
             RUNG_TEXT,
         )?;
+        for reasoning in &rung.effect.reasons {
+            weighed(page, reasoning)?;
+        }
     }
     Ok(())
+}
+
+/// A cut, what decides how much, and what could be done instead.
+fn weighed(page: &mut String, reasoning: &Reasoning) -> std::fmt::Result {
+    let start = " ".repeat(RUNG_TEXT.saturating_sub(1));
+    let bound = reasoning
+        .bound
+        .as_ref()
+        .map_or(String::new(), |bound| format!(", as much as {bound} asks"));
+    wrapped(page, &start, &format!("{}{bound}", reasoning.plan), RUNG_TEXT)?;
+    for other in &reasoning.others {
+        wrapped(page, &start, &format!("instead: {other}"), RUNG_TEXT)?;
+    }
+    match reasoning.top_up {
+        Some(top_up) => wrapped(
+            page,
+            &start,
+            &format!("instead: add {} of collateral", cents(top_up)),
+            RUNG_TEXT,
+        ),
+        None => Ok(()),
+    }
 }
 
 /// `start` and then `text`, which goes on below itself where the page ends.

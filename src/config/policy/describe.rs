@@ -1,9 +1,11 @@
 //! A rung in one plain sentence.
 
-use crate::model::{Money, Qty, Ratio, Span};
+use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use crate::policy::max_position::Measure;
 use crate::policy::period_loss::Period;
-use crate::policy::spec::{Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySpec, Rung};
+use crate::policy::spec::{
+    Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySpec, Rung, SymbolFilter, Wishes,
+};
 use rust_decimal::Decimal;
 
 /// What a rung will do, when, and for how long, in one sentence.
@@ -18,7 +20,7 @@ pub fn sentence(policy: &PolicySpec, rung: &Rung) -> String {
         Mode::Shadow => " (mode shadow: only recorded)",
         Mode::Off => " (mode off: not evaluated)",
     };
-    let (when, what) = (when(&policy.kind, rung.at), what(&policy.kind, &rung.action));
+    let (when, what) = (when(&policy.kind, rung.at), what(policy, &rung.action));
     let stays = match rung.action {
         Action::Alert => String::new(),
         _ => stays(policy, rung),
@@ -31,6 +33,7 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
     match kind {
         Kind::MarginRatio(_) => format!("when the maintenance margin is {at} of the margin balance"),
         Kind::MarginCall(_) => "when the venue sends a margin call".into(),
+        Kind::LiquidationDistance(_) => format!("when a move of {at} would reach liquidation"),
         Kind::MaxPosition(position) => match position.measure {
             Measure::Notional => format!("when one position is worth {at}"),
             Measure::Quantity => format!("when one position is {at} units large"),
@@ -53,24 +56,50 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
     }
 }
 
-fn what(kind: &Kind, action: &Action) -> String {
+fn what(policy: &PolicySpec, action: &Action) -> String {
     match action {
         Action::Alert => "tells people".into(),
         Action::Block => "cancels orders that could add exposure".into(),
         Action::Reduce(Cut::Fraction(share)) => {
             let share = exact(&Amount::Ratio(*share));
-            format!("cancels orders that could add exposure and closes {share} of the position")
+            format!(
+                "cancels orders that could add exposure and closes {share} of the position{}",
+                wishes(&policy.wishes)
+            )
         }
         Action::Reduce(Cut::To(to)) => {
-            let goal = match kind {
+            let goal = match policy.kind {
                 Kind::MarginRatio(_) | Kind::MarginCall(_) => "the margin ratio",
+                Kind::LiquidationDistance(_) => "the distance to liquidation",
                 _ => "it",
             };
             let to = exact(to);
-            format!("cancels orders that could add exposure and closes the least that brings {goal} to {to}")
+            format!(
+                "cancels orders that could add exposure and closes the least that brings {goal} to {to}{}",
+                wishes(&policy.wishes)
+            )
         }
         Action::Flatten => "cancels orders that could add exposure and closes everything".into(),
     }
+}
+
+fn wishes(wishes: &Wishes) -> String {
+    let listed = |word: &str, filter: &Option<SymbolFilter>| {
+        filter
+            .as_ref()
+            .map_or(String::new(), |filter| format!(", {word} {filter}"))
+    };
+    let pairs = wishes.pairs.iter().map(|pair| {
+        let names: Vec<&str> = pair.iter().map(Symbol::as_str).collect();
+        format!(", {} in one proportion", names.join(" and "))
+    });
+    let pro_rata = if wishes.is_pro_rata {
+        ", everything in one proportion"
+    } else {
+        ""
+    };
+    let (never, last) = (listed("never", &wishes.never_cut), listed("last", &wishes.last));
+    format!("{never}{last}{}{pro_rata}", pairs.collect::<String>())
 }
 
 fn stays(policy: &PolicySpec, rung: &Rung) -> String {
@@ -81,7 +110,7 @@ fn stays(policy: &PolicySpec, rung: &Rung) -> String {
         Latch::UntilClear if matches!(policy.kind, Kind::Blind(_)) => {
             "; stays until the venue is heard again".into()
         }
-        Latch::UntilClear => match rung.at.and_then(|at| cleared(at, policy.clear)) {
+        Latch::UntilClear => match rung.at.and_then(|at| cleared(at, policy)) {
             Some(level) => format!("; stays until it is back at {}", exact(&level)),
             None => "; stays until it has cleared".into(),
         },
@@ -89,12 +118,15 @@ fn stays(policy: &PolicySpec, rung: &Rung) -> String {
 }
 
 /// Where a rung clears.
-fn cleared(at: Amount, clear: Clear) -> Option<Amount> {
-    let level = match clear {
-        Clear::By(distance) => at.number().checked_sub(distance.number())?,
-        Clear::Share(share) => at
-            .number()
-            .checked_mul(Decimal::ONE.checked_sub(share.decimal())?)?,
+fn cleared(at: Amount, policy: &PolicySpec) -> Option<Amount> {
+    let away = match policy.clear {
+        Clear::By(distance) => distance.number(),
+        Clear::Share(share) => at.number().checked_mul(share.decimal())?,
+    };
+    let level = if policy.kind.is_falling() {
+        at.number().checked_add(away)?
+    } else {
+        at.number().checked_sub(away)?
     };
     Some(match at {
         Amount::Ratio(_) => Amount::Ratio(Ratio::new(level).ok()?),

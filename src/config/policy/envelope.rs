@@ -64,15 +64,16 @@ pub(super) fn symbols(fields: &mut Fields<'_>, problems: &mut Problems) -> Optio
     let Some(node) = fields.get("symbols") else {
         return Some(SymbolFilter::all());
     };
-    let globs = texts(node, "symbols", problems)?;
+    globs(node, "symbols", problems)
+}
+
+/// A list of globs.
+pub(super) fn globs(node: &Node, name: &'static str, problems: &mut Problems) -> Option<SymbolFilter> {
+    let globs = texts(node, name, problems)?;
     if globs.is_empty() || globs.len() > GLOBS_MAX {
-        let message = format!("`symbols` has {} entries, not 1 to {GLOBS_MAX}", globs.len());
-        problems.error(
-            &node.place,
-            "symbols",
-            message,
-            "write [\"*\"] for every contract".to_owned(),
-        );
+        let message = format!("`{name}` has {} entries, not 1 to {GLOBS_MAX}", globs.len());
+        let hint = (name == "symbols").then(|| "write [\"*\"] for every contract".to_owned());
+        problems.error(&node.place, name, message, hint);
         return None;
     }
     let mut fine = true;
@@ -83,7 +84,7 @@ pub(super) fn symbols(fields: &mut Fields<'_>, problems: &mut Problems) -> Optio
             let message = format!("`{}` is not a glob of symbols", short(glob));
             let hint =
                 "`*` stands for any characters, a leading `!` excludes: \"BTC*\", \"!XUSDT\"".to_owned();
-            problems.error(&node.place, "symbols", message, hint);
+            problems.error(&node.place, name, message, hint);
             fine = false;
         } else if bare.contains(|c: char| c.is_ascii_lowercase())
             && !bare.contains(|c: char| c.is_ascii_uppercase())
@@ -91,7 +92,7 @@ pub(super) fn symbols(fields: &mut Fields<'_>, problems: &mut Problems) -> Optio
             let message = format!("`{glob}` matches nothing: symbols are in capitals");
             problems.error(
                 &node.place,
-                "symbols",
+                name,
                 message,
                 format!("write \"{}\"", glob.to_ascii_uppercase()),
             );
@@ -106,12 +107,16 @@ pub(super) fn symbols(fields: &mut Fields<'_>, problems: &mut Problems) -> Optio
 pub(super) fn clear(
     fields: &mut Fields<'_>,
     at: Option<Unit>,
+    is_falling: bool,
     rungs: &[Rung],
     problems: &mut Problems,
 ) -> Option<Clear> {
     let Some(node) = fields.get("clear") else {
         return Some(Clear::Share(CLEAR_DEFAULT));
     };
+    if is_falling {
+        return clear_above(node, rungs, problems);
+    }
     let least = rungs
         .iter()
         .filter_map(|rung| rung.at)
@@ -144,6 +149,28 @@ pub(super) fn clear(
                 _ => format!("write less than {least}, or a share of each threshold such as \"5%\""),
             };
             problems.error(&node.place, "clear", message, hint);
+            None
+        }
+        _ => Some(Clear::By(distance)),
+    }
+}
+
+/// How far a rung of falling thresholds clears: percentage points above it.
+fn clear_above(node: &Node, rungs: &[Rung], problems: &mut Problems) -> Option<Clear> {
+    let distance = amount(node, "clear", Unit::Percent, problems)?;
+    let thresholds = rungs.iter().filter_map(|rung| rung.at);
+    let highest = thresholds.max_by(|a, b| a.number().cmp(&b.number()));
+    let level = |highest: Amount| highest.number().checked_add(distance.number());
+    match highest {
+        Some(highest) if level(highest).is_none_or(|level| Decimal::ONE < level) => {
+            let message =
+                format!("{distance} above the threshold {highest} is above 100%: it would never clear");
+            problems.error(
+                &node.place,
+                "clear",
+                message,
+                "write less, such as \"1%\"".to_owned(),
+            );
             None
         }
         _ => Some(Clear::By(distance)),

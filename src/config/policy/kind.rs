@@ -6,6 +6,7 @@ use crate::config::nearest::{list, nearest};
 use crate::config::node::Problems;
 use crate::policy::blind::Blind;
 use crate::policy::drawdown::{Drawdown, HighWater};
+use crate::policy::liquidation_distance::LiquidationDistance;
 use crate::policy::margin_call::MarginCall;
 use crate::policy::margin_ratio::MarginRatio;
 use crate::policy::max_position::{MaxPosition, Measure};
@@ -15,9 +16,10 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 /// The types that this version has.
-const BUILT: [&str; 6] = [
+const BUILT: [&str; 7] = [
     "margin_ratio",
     "margin_call",
+    "liquidation_distance",
     "max_position",
     "drawdown",
     "period_loss",
@@ -25,8 +27,7 @@ const BUILT: [&str; 6] = [
 ];
 
 /// The types that are planned.
-const PLANNED: [&str; 13] = [
-    "liquidation_distance",
+const PLANNED: [&str; 12] = [
     "loss_velocity",
     "max_exposure",
     "unprotected_position",
@@ -87,6 +88,10 @@ pub(super) fn read(
             };
             (shape, Some(Kind::MarginCall(MarginCall)))
         }
+        "liquidation_distance" => {
+            let kind = Kind::LiquidationDistance(LiquidationDistance);
+            (both(Unit::Percent), Some(kind))
+        }
         "blind" => (at_only(Unit::Time), Some(Kind::Blind(Blind))),
         "max_position" => {
             let (unit, kind) = max_position(fields, problems);
@@ -118,6 +123,12 @@ pub(super) fn unknown(fields: &mut Fields<'_>, name: &str, problems: &mut Proble
 
 /// The type that a key belongs to, when it is not this one's.
 pub(super) fn owner(key: &str, kind: &str) -> Option<String> {
+    if super::wishes::KEYS.contains(&key) {
+        let types = list(super::wishes::TYPES);
+        return Some(format!(
+            "`{key}` says how a reduction chooses between positions; it belongs to {types}"
+        ));
+    }
     OWN_KEYS
         .iter()
         .find(|(name, owner)| *name == key && *owner != kind)

@@ -45,7 +45,7 @@ pub(super) fn ladder(
         .iter()
         .filter_map(|node| rung(node, type_name, shape, kind, problems))
         .collect();
-    in_order(&rungs, problems);
+    in_order(&rungs, kind.is_some_and(Kind::is_falling), problems);
     rungs.into_iter().map(|written| written.rung).collect()
 }
 
@@ -65,7 +65,8 @@ fn rung(
     let mut fields = Fields::new(table, node.place.clone(), "this rung");
     let before = problems.items.len();
     let at = threshold(&mut fields, type_name, shape, problems);
-    let action = action(&mut fields, type_name, shape, at, problems);
+    let is_falling = kind.is_some_and(Kind::is_falling);
+    let action = action(&mut fields, type_name, shape, at, is_falling, problems);
     let own_mode = fields.get("mode").and_then(|node| mode(node, problems));
     let hold = fields.get("for").and_then(|node| span(node, "for", problems));
     if let Some(node) = fields.get("for") {
@@ -136,6 +137,7 @@ fn action(
     type_name: &str,
     shape: Shape,
     at: Option<Amount>,
+    is_falling: bool,
     problems: &mut Problems,
 ) -> Option<Action> {
     const WORDS: [&str; 4] = ["alert", "block", "reduce", "flatten"];
@@ -146,7 +148,7 @@ fn action(
     };
     let written = fields.text("action", problems)?;
     let plain = match written {
-        "reduce" => return cut(fields, type_name, shape, at, problems).map(Action::Reduce),
+        "reduce" => return cut(fields, type_name, shape, at, is_falling, problems).map(Action::Reduce),
         "alert" => Action::Alert,
         "block" => Action::Block,
         "flatten" => Action::Flatten,
@@ -190,6 +192,7 @@ fn cut(
     type_name: &str,
     shape: Shape,
     at: Option<Amount>,
+    is_falling: bool,
     problems: &mut Problems,
 ) -> Option<Cut> {
     let how = match shape.to {
@@ -226,12 +229,21 @@ fn cut(
                 return None;
             };
             let to = amount(node, "to", unit, problems)?;
-            let unsafe_target = at.is_some_and(|at| to.number() >= at.number());
+            let unsafe_target = at.is_some_and(|at| match is_falling {
+                true => to.number() <= at.number(),
+                false => to.number() >= at.number(),
+            });
             let full = shape.at.is_none() && to.number() >= rust_decimal::Decimal::ONE;
             if unsafe_target || full {
                 let edge = at.map_or("100%".to_owned(), |at| at.to_string());
                 let message = format!("`to` {to} is not on the safe side of {edge}");
-                problems.error(&node.place, "target", message, format!("write less than {edge}"));
+                let side = if is_falling { "more" } else { "less" };
+                problems.error(
+                    &node.place,
+                    "target",
+                    message,
+                    format!("write {side} than {edge}"),
+                );
                 return None;
             }
             Some(Cut::To(to))
@@ -239,8 +251,8 @@ fn cut(
     }
 }
 
-/// Notes thresholds that do not grow, mixed units, and actions that get milder.
-fn in_order(rungs: &[Written], problems: &mut Problems) {
+/// Notes thresholds that do not get graver, mixed units, and actions that get milder.
+fn in_order(rungs: &[Written], is_falling: bool, problems: &mut Problems) {
     for pair in rungs.windows(2) {
         let [milder, harsher] = pair else { continue };
         let (before, after) = (&milder.rung, &harsher.rung);
@@ -255,8 +267,12 @@ fn in_order(rungs: &[Written], problems: &mut Problems) {
                 );
                 continue;
             }
-            if high.number() <= low.number() {
-                let message = format!("{high} does not come after {low}: thresholds must grow");
+            let (is_graver, way) = match is_falling {
+                true => (high.number() < low.number(), "fall"),
+                false => (high.number() > low.number(), "grow"),
+            };
+            if !is_graver {
+                let message = format!("{high} does not come after {low}: thresholds must {way}");
                 problems.error(
                     &harsher.at,
                     "order",

@@ -9,6 +9,7 @@ mod kind;
 mod ladder;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 pub use describe::sentence;
 pub(super) use envelope::is_name;
@@ -155,7 +156,9 @@ fn policy(node: &Node, ids: &mut BTreeSet<String>, problems: &mut Problems) -> O
         envelope::latch(node, kind.as_ref(), problems)
     });
     let ladder = ladder::ladder(&mut fields, type_name, shape, kind.as_ref(), problems);
-    let clear = envelope::clear(&mut fields, shape.at, &ladder, problems);
+    let is_falling = kind.as_ref().is_some_and(Kind::is_falling);
+    let clear = envelope::clear(&mut fields, shape.at, is_falling, &ladder, problems);
+    let wishes = wishes::wishes(&mut fields, type_name, &ladder, problems);
     if let Some(Kind::Drawdown(drawdown)) = &kind
         && drawdown.lock_floor_at.is_some()
         && ladder
@@ -181,5 +184,6 @@ fn policy(node: &Node, ids: &mut BTreeSet<String>, problems: &mut Problems) -> O
         clear: clear?,
         latch: latch?,
         ladder,
+        wishes: wishes?,
     })
 }

@@ -439,7 +439,7 @@ fn hints_say_what_to_write() {
         ),
         (
             file("id = \"a\"\ntype = \"drawdwn\"\nladder = []"),
-            "did you mean `drawdown`? built are `margin_ratio`, `margin_call`, `max_position`, `drawdown`, `period_loss`, `blind`",
+            "did you mean `drawdown`? built are `margin_ratio`, `margin_call`, `liquidation_distance`, `max_position`, `drawdown`, `period_loss`, `blind`",
         ),
         (
             file("id = \"a\"\ntype = \"blind\"\nladdr = []"),

@@ -8,6 +8,7 @@ use crate::model::{Intent, Leg, Money, OrderId, Qty, ReduceOrder, Side, Store};
 use crate::policy::Action;
 use crate::policy::envelope::Policy;
 use crate::response::cut::COST;
+use crate::response::weigh::Reasoning;
 use crate::response::{Demand, Flights, Planner};
 
 /// Rounds of planning that one look plays; each closes at most one slice of every leg.
@@ -24,6 +25,8 @@ pub struct Effect {
     pub sweeps: usize,
     /// What closing costs by the model of [`COST`], in [`crate::book::CURRENCY`]; `None` when a price is missing.
     pub cost: Option<Money>,
+    /// Why as much is closed of each bucket as is, and what could be done instead.
+    pub reasons: Vec<Reasoning>,
     /// Why the planner could not size it, in words; then `closes` is what it could.
     pub unsized_because: Option<String>,
     /// More rounds than a look plays: there is more to close than is listed.
@@ -74,7 +77,11 @@ impl Effect {
 /// Plays `demands` to their end on a copy of `book`.
 pub(super) fn play(book: &Book, policies: &[Policy], demands: &[Demand]) -> Effect {
     let mut effect = Effect::default();
-    let (mut book, mut flights, mut planner) = (book.clone(), Flights::default(), Planner::new("preview"));
+    let (mut book, mut flights, mut planner) = (
+        book.clone(),
+        Flights::default(),
+        Planner::new("preview").thorough(),
+    );
     let now = book.now();
     for round in 0.. {
         // Each order has filled at once: its effect is there.
@@ -85,6 +92,14 @@ pub(super) fn play(book: &Book, policies: &[Policy], demands: &[Demand]) -> Effe
         }
         if asked.planned.is_empty() {
             break;
+        }
+        // Later rounds weigh what the earlier ones have left.
+        if round == 0 {
+            effect.reasons = asked
+                .reasons
+                .into_iter()
+                .map(|(_, reasoning)| reasoning)
+                .collect();
         }
         if round == ROUNDS_MAX {
             effect.is_cut_short = true;

@@ -18,6 +18,8 @@ pub struct Shapes {
     /// Legs that stand on a wallet of their own.
     pub isolated: BTreeMap<Leg, Money>,
     pub disputed: Vec<Leg>,
+    /// Where the venue says that it liquidates.
+    pub liquidations: Vec<(Leg, Price)>,
     /// The last order of the guard that was shown.
     own: Option<Order>,
     /// Our orders that the venue ended: another one has another number.
@@ -129,6 +131,13 @@ impl Stage {
             }
             ["isolated", leg, wallet] => {
                 self.shapes.isolated.insert(leg_of(leg), wallet.parse().unwrap());
+                vec![]
+            }
+            // Where the venue says that it liquidates a leg, from the next reading on.
+            ["liquidates", leg, price] => {
+                self.shapes
+                    .liquidations
+                    .push((leg_of(leg), price.parse().unwrap()));
                 vec![]
             }
             // The venue's own count from now on: says asset|LEG|whole, maintenance, balance.

@@ -4,7 +4,9 @@
 
 use super::position_side;
 use crate::event::{Claim, Claims, Holdings, LegClaim};
-use crate::model::{Asset, Balance, Leg, MarginType, MarkPrice, Money, Position, Qty, Symbol, Timestamp};
+use crate::model::{
+    Asset, Balance, Leg, MarginType, MarkPrice, Money, Position, Price, Qty, Symbol, Timestamp,
+};
 use crate::venue::binance::wire;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +28,7 @@ pub struct AccountHalf {
 pub struct RiskHalf {
     positions: BTreeMap<Leg, Position>,
     marks: Vec<MarkPrice>,
+    liquidations: Vec<(Leg, Price)>,
     /// What the positions are margined in; `None` where that is not told.
     margined: BTreeSet<Option<Asset>>,
 }
@@ -105,6 +108,7 @@ fn claims(account: &wire::Account<'_>) -> Option<Claims> {
 pub fn position_risk(body: &str, received: Timestamp) -> Option<RiskHalf> {
     let rows: Vec<wire::RiskRow<'_>> = serde_json::from_str(body).ok()?;
     let (mut positions, mut marks, mut margined) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+    let mut liquidations = Vec::new();
     for row in &rows {
         let symbol: Symbol = row.symbol.read("symbol").ok()?;
         if let Ok(Some(price)) = row.mark_price.price("markPrice") {
@@ -114,6 +118,11 @@ pub fn position_risk(body: &str, received: Timestamp) -> Option<RiskHalf> {
             symbol,
             side: position_side(&row.position_side).ok()?,
         };
+        // A price that is missing, zero or odd is none: nothing else of the row depends on it.
+        let liquidation = row
+            .liquidation_price
+            .and_then(|price| price.price("liquidationPrice").ok()?);
+        liquidations.extend(liquidation.map(|price| (leg.clone(), price)));
         let isolated_wallet: Money = row.isolated_wallet.read("isolatedWallet").ok()?;
         let isolated_margin: Money = row.isolated_margin.read("isolatedMargin").ok()?;
         let isolated = !isolated_wallet.is_zero() || !isolated_margin.is_zero();
@@ -142,6 +151,7 @@ pub fn position_risk(body: &str, received: Timestamp) -> Option<RiskHalf> {
                 at: received,
             })
             .collect(),
+        liquidations,
         margined,
     })
 }
@@ -202,6 +212,7 @@ pub fn holdings(account: AccountHalf, risk: RiskHalf) -> Option<Holdings> {
         positions: positions.into_iter().collect(),
         marks: risk.marks,
         disputed,
+        liquidations: risk.liquidations,
         claims: account.claims,
     })
 }

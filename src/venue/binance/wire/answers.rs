@@ -78,6 +78,8 @@ pub struct RiskRow<'a> {
     #[serde(borrow)]
     pub mark_price: Num<'a>,
     #[serde(borrow)]
+    pub liquidation_price: Option<Num<'a>>,
+    #[serde(borrow)]
     pub isolated_margin: Num<'a>,
     #[serde(borrow)]
     pub isolated_wallet: Num<'a>,
