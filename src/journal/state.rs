@@ -10,14 +10,15 @@ use crate::model::{
     Timestamp,
 };
 use crate::policy::envelope::Trip;
-use crate::policy::{Memory, Scope};
+use crate::policy::{Memory, Peak, Scope};
 use crate::response::Stop;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 
-/// The newest version of this form: 2 is 1 with stops; what has none is written as 1. A newer one is refused.
-const VERSION: u32 = 2;
+/// The newest version of this form: 2 is 1 with stops, 3 is that with what only later types of policy remember. It is
+/// written as the oldest that holds it. A newer one is refused.
+const VERSION: u32 = 3;
 
 /// Why a kept state was not understood.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,8 @@ struct KeptPolicy {
     last: Option<String>,
     last_at: Option<i64>,
     note: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    peaks: Vec<(i64, String)>,
     trips: Vec<KeptTrip>,
 }
 
@@ -132,7 +135,7 @@ struct KeptTransfers {
 /// The state as text, and whether a live guard left it.
 pub fn write(saved: &Saved, live: bool) -> String {
     let kept = Kept {
-        version: if saved.stops.is_empty() { 1 } else { VERSION },
+        version: version(saved),
         live,
         policies: saved
             .policies
@@ -161,6 +164,16 @@ pub fn write(saved: &Saved, live: bool) -> String {
     };
     // Strings, numbers and maps with text keys: JSON has a form for all of them.
     serde_json::to_string(&kept).unwrap_or_default()
+}
+
+/// The oldest version that holds all of it.
+fn version(saved: &Saved) -> u32 {
+    let is_newest = |policy: &SavedPolicy| !policy.memory.peaks.is_empty();
+    match saved.policies.values().any(is_newest) {
+        true => VERSION,
+        false if saved.stops.is_empty() => 1,
+        false => 2,
+    }
 }
 
 /// The state from text, and whether a live guard left it.
@@ -258,6 +271,11 @@ fn keep_policy(policy: &SavedPolicy) -> KeptPolicy {
         last: memory.last.map(|last| last.to_string()),
         last_at: memory.last_at.map(Timestamp::ms),
         note: memory.note.clone(),
+        peaks: memory
+            .peaks
+            .iter()
+            .map(|peak| (peak.at.ms(), peak.equity.to_string()))
+            .collect(),
         trips: policy.trips.iter().map(keep_trip).collect(),
     }
 }
@@ -277,6 +295,16 @@ fn read_policy(kept: KeptPolicy) -> Result<SavedPolicy, StateError> {
             last: money(kept.last)?,
             last_at: kept.last_at.map(Timestamp::from_ms),
             note: kept.note,
+            peaks: kept
+                .peaks
+                .into_iter()
+                .map(|(at, equity)| {
+                    Ok(Peak {
+                        at: Timestamp::from_ms(at),
+                        equity: value("amount", &equity)?,
+                    })
+                })
+                .collect::<Result<_, StateError>>()?,
         },
         trips: collect(kept.trips, |trip| {
             Ok(SavedTrip {
@@ -405,6 +433,7 @@ fn read_tellings(kept: Vec<(String, String, i64)>) -> Result<VecDeque<crate::boo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Span;
 
     fn full() -> Saved {
         let leg = Leg {
@@ -449,6 +478,12 @@ mod tests {
             last: Some("-50".parse().unwrap()),
             last_at: Some(at),
             note: Some("note".into()),
+            peaks: [("11000.5", 0), ("-50", 1)]
+                .map(|(equity, ms)| Peak {
+                    at: at.after(Span::from_ms(ms)),
+                    equity: equity.parse().unwrap(),
+                })
+                .into(),
         };
         let telling = crate::book::Telling {
             asset: usdt,
@@ -489,10 +524,13 @@ mod tests {
 
     #[test]
     fn pr_22_a_state_of_an_older_version_is_read_and_one_without_stops_is_written_so_that_it_reads_it() {
-        let saved = Saved {
+        let mut saved = Saved {
             stops: Vec::new(),
             ..full()
         };
+        for policy in saved.policies.values_mut() {
+            policy.memory.peaks.clear();
+        }
         let text = write(&saved, true);
         assert!(
             text.contains("\"version\":1") && !text.contains("stops"),
@@ -507,7 +545,7 @@ mod tests {
         assert!(read(&text[..text.len() - 2]).is_err(), "truncated");
         assert!(read("").is_err(), "empty");
         for (from, to) in [
-            ("\"version\":2", "\"version\":3"),
+            ("\"version\":3", "\"version\":4"),
             ("\"mark\":\"6666", "\"mark\":\"x6666"),
             ("\"side\":\"LONG\"", "\"side\":\"UP\""),
             ("\"buys\":false", "\"buys\":true"),

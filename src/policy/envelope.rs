@@ -442,11 +442,12 @@ impl Policy {
 
     /// Sets the baseline to the present equity.
     pub fn rebase(&mut self, book: &Book) {
-        if matches!(self.spec.kind, Kind::Drawdown(_) | Kind::PeriodLoss(_))
+        if self.spec.kind.has_baseline()
             && let Ok(equity) = book.trusted_equity()
         {
             self.memory.mark = Some(equity);
             self.memory.flows = Money::ZERO;
+            self.memory.peaks.clear();
             self.memory.note = Some("rebased by the operator".into());
         }
     }

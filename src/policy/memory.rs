@@ -2,6 +2,7 @@
 
 use crate::book::Book;
 use crate::model::{Money, Timestamp};
+use std::collections::VecDeque;
 
 /// A policy's memory. Each type uses what it needs and leaves the rest `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,17 @@ pub struct Memory {
     pub last_at: Option<Timestamp>,
     /// How the mark came about, when it is not the plain way.
     pub note: Option<String>,
+    /// Highs of a moving window, oldest and highest first.
+    pub peaks: VecDeque<Peak>,
+}
+
+/// An equity that nothing later in its window has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peak {
+    /// When it was last seen, or a little later.
+    pub at: Timestamp,
+    /// The equity, with what flowed since worked in.
+    pub equity: Money,
 }
 
 impl Memory {
@@ -27,5 +39,18 @@ impl Memory {
     pub fn saw(&mut self, equity: Money, book: &Book) {
         self.last = Some(equity);
         self.last_at = Some(book.now());
+    }
+
+    /// A flow that is to be worked in now, and the equity after it. It waits until that is known.
+    pub fn due_flow(&mut self, book: &Book) -> Option<(Money, Money)> {
+        if let Some(flow) = book.flow() {
+            self.flows += flow;
+            self.last = self.last.map(|last| last + flow);
+        }
+        if self.flows.is_zero() {
+            return None;
+        }
+        let after = book.equity().ok()?;
+        Some((std::mem::take(&mut self.flows), after))
     }
 }

@@ -6,6 +6,7 @@
 pub mod blind;
 pub mod drawdown;
 pub mod envelope;
+pub mod loss_velocity;
 pub mod margin_call;
 pub mod margin_ratio;
 pub mod max_position;
@@ -13,7 +14,7 @@ mod memory;
 pub mod period_loss;
 pub mod spec;
 
-pub use memory::Memory;
+pub use memory::{Memory, Peak};
 pub use spec::{Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySet, PolicySpec, Rung, SymbolFilter};
 
 use crate::book::{Book, Bucket, Missing};
@@ -72,6 +73,7 @@ impl Kind {
         match self {
             Kind::Drawdown(drawdown) => drawdown.observe(memory, spec, book),
             Kind::PeriodLoss(period_loss) => period_loss.observe(memory, book),
+            Kind::LossVelocity(velocity) => velocity.observe(memory, spec, book),
             Kind::MarginRatio(_) | Kind::MarginCall(_) | Kind::MaxPosition(_) | Kind::Blind(_) => {}
         }
     }
@@ -84,6 +86,7 @@ impl Kind {
             Kind::MaxPosition(policy) => policy.assess(view, out),
             Kind::Drawdown(policy) => policy.assess(view, out),
             Kind::PeriodLoss(policy) => policy.assess(view, out),
+            Kind::LossVelocity(policy) => policy.assess(view, out),
             Kind::Blind(policy) => policy.assess(view, out),
         }
     }
@@ -95,6 +98,7 @@ impl Kind {
             Kind::MaxPosition(policy) => policy.explain(view, scope),
             Kind::Drawdown(policy) => policy.explain(view),
             Kind::PeriodLoss(policy) => policy.explain(view),
+            Kind::LossVelocity(policy) => policy.explain(view),
             Kind::Blind(policy) => policy.explain(view),
         }
     }
@@ -104,8 +108,16 @@ impl Kind {
         match self {
             Kind::MarginRatio(_) | Kind::MarginCall(_) => margin_ratio::has_reached(view, scope, to),
             Kind::MaxPosition(policy) => policy.has_reached(view, scope, to),
-            Kind::Drawdown(_) | Kind::PeriodLoss(_) | Kind::Blind(_) => false,
+            Kind::Drawdown(_) | Kind::PeriodLoss(_) | Kind::LossVelocity(_) | Kind::Blind(_) => false,
         }
+    }
+
+    /// Whether it counts from a baseline that an operator may set anew.
+    pub fn has_baseline(&self) -> bool {
+        matches!(
+            self,
+            Kind::Drawdown(_) | Kind::PeriodLoss(_) | Kind::LossVelocity(_)
+        )
     }
 
     /// When the measurement changes by time alone, if a rung could then trip or clear.
@@ -113,6 +125,7 @@ impl Kind {
         match self {
             Kind::MarginCall(policy) => policy.next_change(view),
             Kind::PeriodLoss(_) | Kind::Drawdown(_) => view.memory.until,
+            Kind::LossVelocity(policy) => policy.next_change(view),
             Kind::Blind(policy) => policy.next_change(view),
             Kind::MarginRatio(_) | Kind::MaxPosition(_) => None,
         }

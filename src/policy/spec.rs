@@ -1,7 +1,7 @@
 //! What an owner wrote, checked and with units: the input of the policy engine. Built by `config`, never by hand.
 
 use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
-use super::{max_position::MaxPosition, period_loss::PeriodLoss};
+use super::{loss_velocity::LossVelocity, max_position::MaxPosition, period_loss::PeriodLoss};
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use rust_decimal::Decimal;
 use std::fmt;
@@ -49,6 +49,8 @@ pub enum Kind {
     Drawdown(Drawdown),
     /// Loss since the period began.
     PeriodLoss(PeriodLoss),
+    /// Fall from the highest equity of a moving window.
+    LossVelocity(LossVelocity),
     /// Time without proof of life.
     Blind(Blind),
 }
@@ -153,6 +155,7 @@ impl Kind {
             Kind::MaxPosition(_) => "max_position",
             Kind::Drawdown(_) => "drawdown",
             Kind::PeriodLoss(_) => "period_loss",
+            Kind::LossVelocity(_) => "loss_velocity",
             Kind::Blind(_) => "blind",
         }
     }

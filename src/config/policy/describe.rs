@@ -49,6 +49,12 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
                 loss.reset.strftime("%H:%M")
             )
         }
+        Kind::LossVelocity(velocity) => {
+            format!(
+                "when equity is {at} under its highest of the last {}",
+                velocity.window
+            )
+        }
         Kind::Blind(_) => format!("after {at} without proof of life"),
     }
 }

@@ -1,6 +1,7 @@
 //! The types of policy: their own keys, and what their thresholds are written in.
 
 use super::amount::{Unit, money};
+use super::losses;
 use crate::config::fields::{Fields, short};
 use crate::config::nearest::{list, nearest};
 use crate::config::node::Problems;
@@ -15,19 +16,19 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 /// The types that this version has.
-const BUILT: [&str; 6] = [
+const BUILT: [&str; 7] = [
     "margin_ratio",
     "margin_call",
     "max_position",
     "drawdown",
     "period_loss",
+    "loss_velocity",
     "blind",
 ];
 
 /// The types that are planned.
-const PLANNED: [&str; 13] = [
+const PLANNED: [&str; 12] = [
     "liquidation_distance",
-    "loss_velocity",
     "max_exposure",
     "unprotected_position",
     "orphan_orders",
@@ -42,7 +43,7 @@ const PLANNED: [&str; 13] = [
 ];
 
 /// Keys that only one type has, to explain them in another.
-const OWN_KEYS: [(&str, &str); 9] = [
+const OWN_KEYS: [(&str, &str); 10] = [
     ("high_water", "drawdown"),
     ("lock_floor_at", "drawdown"),
     ("period", "period_loss"),
@@ -50,6 +51,7 @@ const OWN_KEYS: [(&str, &str); 9] = [
     ("timezone", "period_loss"),
     ("base", "period_loss"),
     ("initial", "period_loss"),
+    ("window", "loss_velocity"),
     ("measure", "max_position"),
     ("count_open_orders", "max_position"),
 ];
@@ -94,6 +96,10 @@ pub(super) fn read(
         }
         "drawdown" => (at_only(Unit::PercentOrMoney), drawdown(fields, problems)),
         "period_loss" => (at_only(Unit::PercentOrMoney), period_loss(fields, problems)),
+        "loss_velocity" => (
+            at_only(Unit::PercentOrMoney),
+            losses::loss_velocity(fields, problems),
+        ),
         _ => return None,
     };
     Some(read)

@@ -7,6 +7,7 @@ mod describe;
 mod envelope;
 mod kind;
 mod ladder;
+mod losses;
 #[cfg(test)]
 mod tests;
 
