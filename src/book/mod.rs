@@ -123,6 +123,7 @@ pub struct Book {
     calls: BTreeMap<Bucket, Timestamp>,
     gaps: BTreeMap<Bucket, Gap>,
     flow: Option<Money>,
+    forced_fill: Option<(Leg, &'static str)>,
     unclassified: bool,
     mismatches: u64,
     unknown_events: u64,
@@ -147,6 +148,8 @@ impl Book {
             Event::Order(order) => {
                 self.link.spoke(now);
                 let at = self.plausible(order.at);
+                let forced = order.forced().filter(|_| self.orders.has_filled_more(order));
+                self.forced_fill = forced.map(|what| (order.leg(), what));
                 self.orders.update(now, &Order { at, ..order.clone() });
             }
             Event::MarginCall(call) => {
@@ -193,6 +196,7 @@ impl Book {
     pub fn begin(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
         self.flow = None;
+        self.forced_fill = None;
         self.unclassified = false;
         self.equity_now.take();
     }
@@ -440,6 +444,11 @@ impl Book {
     /// Money that crossed the account's border in this step, in [`CURRENCY`].
     pub fn flow(&self) -> Option<Money> {
         self.flow
+    }
+
+    /// A fill that the venue forced in this step, and what it was.
+    pub fn forced_fill(&self) -> Option<&(Leg, &'static str)> {
+        self.forced_fill.as_ref()
     }
 
     /// Whether a balance moved in this step for a reason that is not known.

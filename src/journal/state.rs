@@ -58,6 +58,8 @@ struct KeptPolicy {
     last: Option<String>,
     last_at: Option<i64>,
     note: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    best: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     peaks: Vec<(i64, String)>,
     trips: Vec<KeptTrip>,
@@ -168,7 +170,7 @@ pub fn write(saved: &Saved, live: bool) -> String {
 
 /// The oldest version that holds all of it.
 fn version(saved: &Saved) -> u32 {
-    let is_newest = |policy: &SavedPolicy| !policy.memory.peaks.is_empty();
+    let is_newest = |policy: &SavedPolicy| !policy.memory.peaks.is_empty() || policy.memory.best.is_some();
     match saved.policies.values().any(is_newest) {
         true => VERSION,
         false if saved.stops.is_empty() => 1,
@@ -271,6 +273,7 @@ fn keep_policy(policy: &SavedPolicy) -> KeptPolicy {
         last: memory.last.map(|last| last.to_string()),
         last_at: memory.last_at.map(Timestamp::ms),
         note: memory.note.clone(),
+        best: memory.best.map(|best| best.to_string()),
         peaks: memory
             .peaks
             .iter()
@@ -295,6 +298,7 @@ fn read_policy(kept: KeptPolicy) -> Result<SavedPolicy, StateError> {
             last: money(kept.last)?,
             last_at: kept.last_at.map(Timestamp::from_ms),
             note: kept.note,
+            best: money(kept.best)?,
             peaks: kept
                 .peaks
                 .into_iter()
@@ -478,6 +482,7 @@ mod tests {
             last: Some("-50".parse().unwrap()),
             last_at: Some(at),
             note: Some("note".into()),
+            best: Some("0.1".parse().unwrap()),
             peaks: [("11000.5", 0), ("-50", 1)]
                 .map(|(equity, ms)| Peak {
                     at: at.after(Span::from_ms(ms)),
@@ -530,6 +535,7 @@ mod tests {
         };
         for policy in saved.policies.values_mut() {
             policy.memory.peaks.clear();
+            policy.memory.best = None;
         }
         let text = write(&saved, true);
         assert!(

@@ -285,7 +285,7 @@ impl Policy {
         };
         let covered = book
             .positions()
-            .filter(|(leg, _)| scope.covers(book, leg) && self.spec.symbols.covers(&leg.symbol));
+            .filter(|(leg, _)| scope.covers(book, leg) && self.spec.acts_on(&leg.symbol));
         covered
             .map(|(leg, position)| {
                 (
@@ -414,6 +414,15 @@ impl Policy {
         }
     }
 
+    /// The size that each of these legs may keep, for types whose aim is a sum over them. A leg comes with the size that
+    /// it has left when what is in the air has filled.
+    pub fn kept(&self, book: &Book, legs: &[(&Leg, Qty)], to: Amount) -> Vec<(Leg, Qty)> {
+        match &self.spec.kind {
+            Kind::MaxExposure(policy) => policy.kept(self.view(book), legs, to),
+            _ => Vec::new(),
+        }
+    }
+
     /// A manual latch whose condition still stands, or cannot be judged.
     pub fn stands(&self) -> Option<(usize, &Scope)> {
         for (scope, track) in &self.tracks {
@@ -442,12 +451,15 @@ impl Policy {
 
     /// Sets the baseline to the present equity.
     pub fn rebase(&mut self, book: &Book) {
-        if self.spec.kind.has_baseline()
+        if let Kind::ForcedEvent(_) = self.spec.kind {
+            self.memory = Memory::default();
+        } else if self.spec.kind.has_baseline()
             && let Ok(equity) = book.trusted_equity()
         {
             self.memory.mark = Some(equity);
             self.memory.flows = Money::ZERO;
             self.memory.peaks.clear();
+            self.memory.best = None;
             self.memory.note = Some("rebased by the operator".into());
         }
     }

@@ -21,6 +21,8 @@ pub struct Memory {
     pub last_at: Option<Timestamp>,
     /// How the mark came about, when it is not the plain way.
     pub note: Option<String>,
+    /// The best profit of the present period.
+    pub best: Option<Money>,
     /// Highs of a moving window, oldest and highest first.
     pub peaks: VecDeque<Peak>,
 }

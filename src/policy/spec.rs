@@ -1,7 +1,9 @@
 //! What an owner wrote, checked and with units: the input of the policy engine. Built by `config`, never by hand.
 
 use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
-use super::{loss_velocity::LossVelocity, max_position::MaxPosition, period_loss::PeriodLoss};
+use super::{forced_event::ForcedEvent, symbol_allowlist::SymbolAllowlist, trading_window::TradingWindow};
+use super::{loss_velocity::LossVelocity, max_exposure::MaxExposure, max_position::MaxPosition};
+use super::{period_loss::PeriodLoss, profit_giveback::ProfitGiveback};
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use rust_decimal::Decimal;
 use std::fmt;
@@ -24,7 +26,7 @@ pub struct PolicySpec {
     pub kind: Kind,
     /// Whether it acts.
     pub mode: Mode,
-    /// The contracts that it judges or acts upon.
+    /// The contracts that it judges or acts upon; for `symbol_allowlist` those that it leaves alone.
     pub symbols: SymbolFilter,
     /// How long a breach must hold before a rung trips.
     pub hold: Span,
@@ -45,12 +47,22 @@ pub enum Kind {
     MarginCall(MarginCall),
     /// Size of one symbol's position.
     MaxPosition(MaxPosition),
+    /// Size of all positions together.
+    MaxExposure(MaxExposure),
     /// Fall from the high-water mark.
     Drawdown(Drawdown),
     /// Loss since the period began.
     PeriodLoss(PeriodLoss),
     /// Fall from the highest equity of a moving window.
     LossVelocity(LossVelocity),
+    /// Share of the period's best profit given back.
+    ProfitGiveback(ProfitGiveback),
+    /// Outside the allowed hours.
+    TradingWindow(TradingWindow),
+    /// Exposure or an order outside the allowed contracts.
+    SymbolAllowlist(SymbolAllowlist),
+    /// The venue traded on the account by itself.
+    ForcedEvent(ForcedEvent),
     /// Time without proof of life.
     Blind(Blind),
 }
@@ -153,9 +165,14 @@ impl Kind {
             Kind::MarginRatio(_) => "margin_ratio",
             Kind::MarginCall(_) => "margin_call",
             Kind::MaxPosition(_) => "max_position",
+            Kind::MaxExposure(_) => "max_exposure",
             Kind::Drawdown(_) => "drawdown",
             Kind::PeriodLoss(_) => "period_loss",
             Kind::LossVelocity(_) => "loss_velocity",
+            Kind::ProfitGiveback(_) => "profit_giveback",
+            Kind::TradingWindow(_) => "trading_window",
+            Kind::SymbolAllowlist(_) => "symbol_allowlist",
+            Kind::ForcedEvent(_) => "forced_event",
             Kind::Blind(_) => "blind",
         }
     }

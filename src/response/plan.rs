@@ -316,6 +316,14 @@ fn aims(sight: &Sight<'_>, demand: &Demand, covered: &[&Leg], to: Amount) -> Vec
                     .map(|allowed| ((*leg).clone(), allowed))
             })
             .collect(),
+        (Kind::MaxExposure(_), _, _) => {
+            let left = covered.iter().map(|leg| {
+                let flying = sight.flights.pending(leg);
+                (*leg, (sight.book.amount(leg).abs() - flying).max(Qty::ZERO))
+            });
+            let legs: Vec<(&Leg, Qty)> = left.collect();
+            policy.kept(sight.book, &legs, to)
+        }
         // Closing a part of an isolated position releases its margin in proportion and leaves the ratio where it was
         // (POLICIES.md c.3): only closing it helps.
         (_, Scope::Bucket(Bucket::Isolated(leg)), _) => covered

@@ -29,8 +29,20 @@ ladder = [ { at = "100000", action = "alert" } ]
 id = "day"
 type = "period_loss"
 ladder = [ { at = "90%", action = "alert" } ]
+[[policy]]
+id = "giveback"
+type = "profit_giveback"
+arm_at = "1"
+ladder = [ { at = "100%", action = "alert" } ]
 "#;
-const IDS: [&str; 5] = ["drawdown", "drawdown-money", "velocity", "velocity-money", "day"];
+const IDS: [&str; 6] = [
+    "drawdown",
+    "drawdown-money",
+    "velocity",
+    "velocity-money",
+    "day",
+    "giveback",
+];
 
 /// What each policy measures, to twelve decimals: a scaled mark is rounded in its twenty-eighth digit.
 fn measured(stage: &Stage) -> Vec<Decimal> {

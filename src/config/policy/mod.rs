@@ -5,6 +5,7 @@
 mod amount;
 mod describe;
 mod envelope;
+mod hours;
 mod kind;
 mod ladder;
 mod losses;
