@@ -4,6 +4,7 @@
 //! spoke of it a moment ago; a failed reading changes nothing; older facts never undo newer ones.
 
 mod equity;
+mod fills;
 mod gap;
 mod link;
 mod margin;
@@ -12,6 +13,7 @@ mod reading;
 mod transfers;
 
 pub use equity::CURRENCY;
+pub use fills::Fill;
 pub use gap::Gap;
 pub use link::LinkView;
 pub use margin::{Bucket, BucketMargin};
@@ -23,7 +25,7 @@ use crate::model::{
     Asset, AssetIndex, Balance, Instrument, Leg, MarginType, Money, Order, Position, PositionMode, Price,
     Qty, Span, Store, Symbol, Tier, Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -124,6 +126,9 @@ pub struct Book {
     gaps: BTreeMap<Bucket, Gap>,
     flow: Option<Money>,
     forced_fill: Option<(Leg, &'static str)>,
+    fill: Option<Fill>,
+    /// Fills that were told, by contract and number.
+    fills_told: VecDeque<(Symbol, i64)>,
     unclassified: bool,
     mismatches: u64,
     unknown_events: u64,
@@ -150,7 +155,16 @@ impl Book {
                 let at = self.plausible(order.at);
                 let forced = order.forced().filter(|_| self.orders.has_filled_more(order));
                 self.forced_fill = forced.map(|what| (order.leg(), what));
-                self.orders.update(now, &Order { at, ..order.clone() });
+                self.fill = self.fill_of(order);
+                let trade = None;
+                self.orders.update(
+                    now,
+                    &Order {
+                        at,
+                        trade,
+                        ..order.clone()
+                    },
+                );
             }
             Event::MarginCall(call) => {
                 self.link.spoke(now);
@@ -197,6 +211,7 @@ impl Book {
         self.now = self.now.max(now);
         self.flow = None;
         self.forced_fill = None;
+        self.fill = None;
         self.unclassified = false;
         self.equity_now.take();
     }
@@ -449,6 +464,11 @@ impl Book {
     /// A fill that the venue forced in this step, and what it was.
     pub fn forced_fill(&self) -> Option<&(Leg, &'static str)> {
         self.forced_fill.as_ref()
+    }
+
+    /// A fill that was told in this step, and not before.
+    pub fn fill(&self) -> Option<&Fill> {
+        self.fill.as_ref()
     }
 
     /// Whether a balance moved in this step for a reason that is not known.

@@ -2,6 +2,7 @@
 //!
 //! A text that cannot be read in full is refused in full: half a state is a wrong state.
 
+use super::rounds::{KeptRound, keep_amounts, keep_round, read_amounts, read_round};
 use crate::book::{Bucket, TransferMemory};
 use crate::event::KillAction;
 use crate::guard::{Saved, SavedPolicy, SavedTrip};
@@ -10,7 +11,7 @@ use crate::model::{
     Timestamp,
 };
 use crate::policy::envelope::Trip;
-use crate::policy::{Memory, Peak, Scope};
+use crate::policy::{Memory, Scope};
 use crate::response::Stop;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
@@ -62,6 +63,10 @@ struct KeptPolicy {
     best: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     peaks: Vec<(i64, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    losses: Vec<(i64, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rounds: Vec<KeptRound>,
     trips: Vec<KeptTrip>,
 }
 
@@ -92,7 +97,7 @@ enum KeptScope {
 
 #[derive(Serialize, Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
-struct KeptLeg {
+pub(super) struct KeptLeg {
     symbol: String,
     side: String,
 }
@@ -170,7 +175,11 @@ pub fn write(saved: &Saved, live: bool) -> String {
 
 /// The oldest version that holds all of it.
 fn version(saved: &Saved) -> u32 {
-    let is_newest = |policy: &SavedPolicy| !policy.memory.peaks.is_empty() || policy.memory.best.is_some();
+    let is_newest = |policy: &SavedPolicy| {
+        let memory = &policy.memory;
+        let amounts = memory.peaks.len() + memory.losses.len() + memory.rounds.len();
+        amounts > 0 || memory.best.is_some()
+    };
     match saved.policies.values().any(is_newest) {
         true => VERSION,
         false if saved.stops.is_empty() => 1,
@@ -238,19 +247,19 @@ fn collect<A, B>(from: Vec<A>, each: impl Fn(A) -> Result<B, StateError>) -> Res
     from.into_iter().map(each).collect()
 }
 
-fn value<T: FromStr>(what: &'static str, text: &str) -> Result<T, StateError> {
+pub(super) fn value<T: FromStr>(what: &'static str, text: &str) -> Result<T, StateError> {
     text.parse()
         .map_err(|_| StateError::Value(what, text.chars().take(60).collect()))
 }
 
-fn keep_leg(leg: &Leg) -> KeptLeg {
+pub(super) fn keep_leg(leg: &Leg) -> KeptLeg {
     KeptLeg {
         symbol: leg.symbol.to_string(),
         side: leg.side.to_string(),
     }
 }
 
-fn read_leg(kept: &KeptLeg) -> Result<Leg, StateError> {
+pub(super) fn read_leg(kept: &KeptLeg) -> Result<Leg, StateError> {
     let side = match kept.side.as_str() {
         "BOTH" => PositionSide::Both,
         "LONG" => PositionSide::Long,
@@ -274,11 +283,9 @@ fn keep_policy(policy: &SavedPolicy) -> KeptPolicy {
         last_at: memory.last_at.map(Timestamp::ms),
         note: memory.note.clone(),
         best: memory.best.map(|best| best.to_string()),
-        peaks: memory
-            .peaks
-            .iter()
-            .map(|peak| (peak.at.ms(), peak.equity.to_string()))
-            .collect(),
+        peaks: keep_amounts(&memory.peaks),
+        losses: keep_amounts(&memory.losses),
+        rounds: memory.rounds.iter().map(keep_round).collect(),
         trips: policy.trips.iter().map(keep_trip).collect(),
     }
 }
@@ -299,16 +306,11 @@ fn read_policy(kept: KeptPolicy) -> Result<SavedPolicy, StateError> {
             last_at: kept.last_at.map(Timestamp::from_ms),
             note: kept.note,
             best: money(kept.best)?,
-            peaks: kept
-                .peaks
+            peaks: read_amounts(kept.peaks)?,
+            losses: read_amounts(kept.losses)?,
+            rounds: collect(kept.rounds, |round| read_round(&round))?
                 .into_iter()
-                .map(|(at, equity)| {
-                    Ok(Peak {
-                        at: Timestamp::from_ms(at),
-                        equity: value("amount", &equity)?,
-                    })
-                })
-                .collect::<Result<_, StateError>>()?,
+                .collect(),
         },
         trips: collect(kept.trips, |trip| {
             Ok(SavedTrip {
@@ -438,6 +440,7 @@ fn read_tellings(kept: Vec<(String, String, i64)>) -> Result<VecDeque<crate::boo
 mod tests {
     use super::*;
     use crate::model::Span;
+    use crate::policy::{Peak, Round};
 
     fn full() -> Saved {
         let leg = Leg {
@@ -483,6 +486,19 @@ mod tests {
             last_at: Some(at),
             note: Some("note".into()),
             best: Some("0.1".parse().unwrap()),
+            losses: [Peak {
+                at,
+                equity: "-7".parse().unwrap(),
+            }]
+            .into(),
+            rounds: BTreeMap::from([(
+                leg.clone(),
+                Round {
+                    is_ours: true,
+                    flat_since: Some(at),
+                    ..Round::new(Side::Sell)
+                },
+            )]),
             peaks: [("11000.5", 0), ("-50", 1)]
                 .map(|(equity, ms)| Peak {
                     at: at.after(Span::from_ms(ms)),
@@ -536,6 +552,8 @@ mod tests {
         for policy in saved.policies.values_mut() {
             policy.memory.peaks.clear();
             policy.memory.best = None;
+            policy.memory.losses.clear();
+            policy.memory.rounds.clear();
         }
         let text = write(&saved, true);
         assert!(

@@ -383,7 +383,7 @@ impl Policy {
     }
 
     /// How far a measurement is from a rung's threshold, in its unit: negative once it is past it. `None` without a
-    /// number, without a threshold, and for times, which pass by themselves.
+    /// number, without a threshold, for times, which pass by themselves, and for counts.
     pub fn headroom(&self, rung: &Rung, measured: &Measured) -> Option<Amount> {
         let (at, value) = (rung.at?, measured.value()?);
         let rest = at.number().checked_sub(self.counted(value, at).number())?;
@@ -392,7 +392,7 @@ impl Policy {
             Amount::Multiple(_) => Ratio::new(rest).ok().map(Amount::Multiple),
             Amount::Money(_) => Money::new(rest).ok().map(Amount::Money),
             Amount::Quantity(_) => Qty::new(rest).ok().map(Amount::Quantity),
-            Amount::Time(_) => None,
+            Amount::Time(_) | Amount::Count(_) => None,
         }
     }
 
@@ -451,8 +451,12 @@ impl Policy {
 
     /// Sets the baseline to the present equity.
     pub fn rebase(&mut self, book: &Book) {
-        if let Kind::ForcedEvent(_) = self.spec.kind {
-            self.memory = Memory::default();
+        if let Kind::ForcedEvent(_) | Kind::LossStreak(_) = self.spec.kind {
+            // A trip that is not over goes on.
+            self.memory = Memory {
+                rounds: std::mem::take(&mut self.memory.rounds),
+                ..Memory::default()
+            };
         } else if self.spec.kind.has_baseline()
             && let Ok(equity) = book.trusted_equity()
         {

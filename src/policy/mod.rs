@@ -7,6 +7,7 @@ pub mod blind;
 pub mod drawdown;
 pub mod envelope;
 pub mod forced_event;
+pub mod loss_streak;
 pub mod loss_velocity;
 pub mod margin_call;
 pub mod margin_ratio;
@@ -19,7 +20,7 @@ pub mod spec;
 pub mod symbol_allowlist;
 pub mod trading_window;
 
-pub use memory::{Memory, Peak};
+pub use memory::{Memory, Peak, Round};
 pub use spec::{Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySet, PolicySpec, Rung, SymbolFilter};
 
 use crate::book::{Book, Bucket, Missing};
@@ -82,6 +83,7 @@ impl Kind {
             Kind::ProfitGiveback(giveback) => giveback.observe(memory, book),
             Kind::TradingWindow(window) => window.observe(memory, book),
             Kind::ForcedEvent(forced) => forced.observe(memory, spec, book),
+            Kind::LossStreak(streak) => streak.observe(memory, spec, book),
             Kind::MarginRatio(_)
             | Kind::MarginCall(_)
             | Kind::MaxPosition(_)
@@ -102,6 +104,7 @@ impl Kind {
             Kind::TradingWindow(policy) => policy.assess(view, out),
             Kind::SymbolAllowlist(policy) => policy.assess(view, out),
             Kind::ForcedEvent(policy) => policy.assess(view, out),
+            Kind::LossStreak(policy) => policy.assess(view, out),
             Kind::Drawdown(policy) => policy.assess(view, out),
             Kind::PeriodLoss(policy) => policy.assess(view, out),
             Kind::LossVelocity(policy) => policy.assess(view, out),
@@ -119,6 +122,7 @@ impl Kind {
             Kind::TradingWindow(policy) => policy.explain(view),
             Kind::SymbolAllowlist(policy) => policy.explain(view, scope),
             Kind::ForcedEvent(policy) => policy.explain(view),
+            Kind::LossStreak(policy) => policy.explain(view),
             Kind::Drawdown(policy) => policy.explain(view),
             Kind::PeriodLoss(policy) => policy.explain(view),
             Kind::LossVelocity(policy) => policy.explain(view),
@@ -139,6 +143,7 @@ impl Kind {
             | Kind::TradingWindow(_)
             | Kind::SymbolAllowlist(_)
             | Kind::ForcedEvent(_)
+            | Kind::LossStreak(_)
             | Kind::Blind(_) => false,
         }
     }
@@ -152,6 +157,7 @@ impl Kind {
                 | Kind::ProfitGiveback(_)
                 | Kind::LossVelocity(_)
                 | Kind::ForcedEvent(_)
+                | Kind::LossStreak(_)
         )
     }
 
@@ -168,6 +174,7 @@ impl Kind {
             Kind::LossVelocity(policy) => policy.next_change(view),
             Kind::TradingWindow(policy) => policy.next_change(view.book.now()),
             Kind::ForcedEvent(policy) => policy.next_change(view),
+            Kind::LossStreak(policy) => policy.next_change(view),
             Kind::Blind(policy) => policy.next_change(view),
             Kind::MarginRatio(_) | Kind::MaxPosition(_) | Kind::MaxExposure(_) | Kind::SymbolAllowlist(_) => {
                 None

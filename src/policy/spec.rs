@@ -2,7 +2,10 @@
 
 use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
 use super::{forced_event::ForcedEvent, symbol_allowlist::SymbolAllowlist, trading_window::TradingWindow};
-use super::{loss_velocity::LossVelocity, max_exposure::MaxExposure, max_position::MaxPosition};
+use super::{
+    loss_streak::LossStreak, loss_velocity::LossVelocity, max_exposure::MaxExposure,
+    max_position::MaxPosition,
+};
 use super::{period_loss::PeriodLoss, profit_giveback::ProfitGiveback};
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use rust_decimal::Decimal;
@@ -63,6 +66,8 @@ pub enum Kind {
     SymbolAllowlist(SymbolAllowlist),
     /// The venue traded on the account by itself.
     ForcedEvent(ForcedEvent),
+    /// Losing round trips in a row.
+    LossStreak(LossStreak),
     /// Time without proof of life.
     Blind(Blind),
 }
@@ -152,6 +157,8 @@ pub enum Amount {
     Multiple(Ratio),
     /// Time.
     Time(Span),
+    /// How many.
+    Count(u32),
 }
 
 /// Which contracts: globs, `!` excludes, the last match decides.
@@ -173,6 +180,7 @@ impl Kind {
             Kind::TradingWindow(_) => "trading_window",
             Kind::SymbolAllowlist(_) => "symbol_allowlist",
             Kind::ForcedEvent(_) => "forced_event",
+            Kind::LossStreak(_) => "loss_streak",
             Kind::Blind(_) => "blind",
         }
     }
@@ -208,6 +216,7 @@ impl Amount {
             Amount::Money(money) => money.decimal(),
             Amount::Quantity(qty) => qty.decimal(),
             Amount::Time(span) => Decimal::new(span.ms(), 3),
+            Amount::Count(count) => Decimal::from(*count),
         }
     }
 
@@ -218,7 +227,7 @@ impl Amount {
 }
 
 impl fmt::Display for Amount {
-    /// For people: `71.23%`, `1000`, `0.5`, `3x`, `15s`.
+    /// For people: `71.23%`, `1000`, `0.5`, `3x`, `15s`, `3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Amount::Ratio(ratio) => f.write_str(&ratio.percent()),
@@ -226,6 +235,7 @@ impl fmt::Display for Amount {
             Amount::Quantity(qty) => write!(f, "{qty}"),
             Amount::Multiple(ratio) => write!(f, "{}x", ratio.decimal().round_dp(2).normalize()),
             Amount::Time(span) => write!(f, "{span}"),
+            Amount::Count(count) => write!(f, "{count}"),
         }
     }
 }

@@ -450,6 +450,7 @@ impl Stage {
             close_position: rest.contains(&"close"),
             status: OrderStatus::New,
             at: self.now,
+            trade: None,
         }
     }
 

@@ -64,6 +64,12 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
             format!("outside {} {zone}", window.hours())
         }
         Kind::SymbolAllowlist(_) => "when a position or an order is in a contract that is not listed".into(),
+        Kind::LossStreak(streak) => {
+            format!(
+                "when {at} round trips in a row within {} have lost",
+                streak.window
+            )
+        }
         Kind::ForcedEvent(_) => {
             "for an hour after a liquidation, auto-deleveraging or settlement fill".into()
         }
@@ -129,6 +135,7 @@ fn cleared(at: Amount, clear: Clear) -> Option<Amount> {
         Amount::Multiple(_) => Amount::Multiple(Ratio::new(level).ok()?),
         Amount::Money(_) => Amount::Money(Money::new(level).ok()?),
         Amount::Quantity(_) => Amount::Quantity(Qty::new(level).ok()?),
+        Amount::Count(_) => Amount::Count(level.floor().to_string().parse().ok()?),
         Amount::Time(_) => {
             let ms = level.checked_mul(Decimal::ONE_THOUSAND)?.trunc();
             Amount::Time(Span::from_ms(ms.to_string().parse().ok()?))
@@ -148,6 +155,6 @@ fn exact(amount: &Amount) -> String {
         }
         Amount::Multiple(ratio) => format!("{}x", ratio.decimal().normalize()),
         Amount::Money(money) => money.to_string(),
-        Amount::Quantity(_) | Amount::Time(_) => amount.to_string(),
+        Amount::Quantity(_) | Amount::Time(_) | Amount::Count(_) => amount.to_string(),
     }
 }

@@ -18,7 +18,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 /// The types that this version has.
-const BUILT: [&str; 12] = [
+const BUILT: [&str; 13] = [
     "margin_ratio",
     "margin_call",
     "max_position",
@@ -30,16 +30,16 @@ const BUILT: [&str; 12] = [
     "trading_window",
     "symbol_allowlist",
     "forced_event",
+    "loss_streak",
     "blind",
 ];
 
 /// The types that are planned.
-const PLANNED: [&str; 7] = [
+const PLANNED: [&str; 6] = [
     "liquidation_distance",
     "unprotected_position",
     "orphan_orders",
     "order_limits",
-    "loss_streak",
     "foreign_activity",
     "custom",
 ];
@@ -48,7 +48,7 @@ const PLANNED: [&str; 7] = [
 const PERIODIC: &[&str] = &["period_loss", "profit_giveback"];
 
 /// Keys that only some types have, to explain them in another.
-const OWN_KEYS: [(&str, &[&str]); 12] = [
+const OWN_KEYS: [(&str, &[&str]); 13] = [
     ("high_water", &["drawdown"]),
     ("lock_floor_at", &["drawdown"]),
     ("period", PERIODIC),
@@ -58,7 +58,8 @@ const OWN_KEYS: [(&str, &[&str]); 12] = [
     ("base", PERIODIC),
     ("initial", PERIODIC),
     ("arm_at", &["profit_giveback"]),
-    ("window", &["loss_velocity"]),
+    ("window", &["loss_velocity", "loss_streak"]),
+    ("min_loss", &["loss_streak"]),
     ("measure", &["max_position", "max_exposure"]),
     ("count_open_orders", &["max_position"]),
 ];
@@ -135,6 +136,7 @@ pub(super) fn read(
         "trading_window" => (lasting, hours::trading_window(fields, problems)),
         "symbol_allowlist" => (lasting, allowlist(fields, problems)),
         "forced_event" => (event, Some(Kind::ForcedEvent(ForcedEvent))),
+        "loss_streak" => (at_only(Unit::Count), losses::loss_streak(fields, problems)),
         _ => return None,
     };
     Some(read)

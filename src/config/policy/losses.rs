@@ -3,7 +3,8 @@
 use super::amount::money;
 use crate::config::fields::{Fields, span};
 use crate::config::node::Problems;
-use crate::model::Span;
+use crate::model::{Money, Span};
+use crate::policy::loss_streak::LossStreak;
 use crate::policy::loss_velocity::LossVelocity;
 use crate::policy::period_loss::PeriodLoss;
 use crate::policy::profit_giveback::ProfitGiveback;
@@ -15,6 +16,17 @@ const WINDOW: (Span, Span) = (Span::from_secs(1), Span::from_secs(7 * 86_400));
 pub(super) fn loss_velocity(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
     let window = window(fields, Span::from_secs(300), problems)?;
     Some(Kind::LossVelocity(LossVelocity { window }))
+}
+
+/// Without a `window` a loss counts for a day: under `block` nobody can win, and the streak must end all the same.
+pub(super) fn loss_streak(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
+    let window = window(fields, Span::from_secs(86_400), problems);
+    let min_loss = match fields.get("min_loss") {
+        None => Some(Money::ZERO),
+        Some(node) => money(node, "min_loss", problems),
+    };
+    let (window, min_loss) = window.zip(min_loss)?;
+    Some(Kind::LossStreak(LossStreak { window, min_loss }))
 }
 
 /// `period` holds the keys that it shares with `period_loss`.

@@ -11,6 +11,8 @@ mod ladder;
 mod losses;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod types_tests;
 
 pub use describe::sentence;
 pub(super) use envelope::is_name;
