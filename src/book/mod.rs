@@ -4,6 +4,7 @@
 //! spoke of it a moment ago; a failed reading changes nothing; older facts never undo newer ones.
 
 mod equity;
+mod fills;
 mod gap;
 mod link;
 mod margin;
@@ -13,6 +14,7 @@ pub mod shock;
 mod transfers;
 
 pub use equity::CURRENCY;
+pub use fills::Fill;
 pub use gap::Gap;
 pub use link::LinkView;
 pub use margin::{Bucket, BucketMargin};
@@ -24,7 +26,7 @@ use crate::model::{
     Asset, AssetIndex, Balance, Instrument, Leg, MarginType, Money, Order, Position, PositionMode, Price,
     Qty, Ratio, Span, Store, Symbol, Tier, Timestamp,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -143,6 +145,10 @@ pub struct Book {
     /// Where the venue says that it liquidates, and the amount that it said so of.
     liquidations: BTreeMap<Leg, (Price, Qty)>,
     flow: Option<Money>,
+    forced_fill: Option<(Leg, &'static str)>,
+    fill: Option<Fill>,
+    /// Fills that were told, by contract and number.
+    fills_told: VecDeque<(Symbol, i64)>,
     unclassified: bool,
     mismatches: u64,
     unknown_events: u64,
@@ -167,7 +173,18 @@ impl Book {
             Event::Order(order) => {
                 self.link.spoke(now);
                 let at = self.plausible(order.at);
-                self.orders.update(now, &Order { at, ..order.clone() });
+                let forced = order.forced().filter(|_| self.orders.has_filled_more(order));
+                self.forced_fill = forced.map(|what| (order.leg(), what));
+                self.fill = self.fill_of(order);
+                let trade = None;
+                self.orders.update(
+                    now,
+                    &Order {
+                        at,
+                        trade,
+                        ..order.clone()
+                    },
+                );
             }
             Event::MarginCall(call) => {
                 self.link.spoke(now);
@@ -214,6 +231,8 @@ impl Book {
         self.now = self.now.max(now);
         self.flow = None;
         self.believed = None;
+        self.forced_fill = None;
+        self.fill = None;
         self.unclassified = false;
         self.equity_now.take();
     }
@@ -505,6 +524,16 @@ impl Book {
     /// What balances moved by that nothing explains, believed in this step because readings agree on it, in [`CURRENCY`].
     pub fn believed(&self) -> Option<Money> {
         self.believed
+    }
+
+    /// A fill that the venue forced in this step, and what it was.
+    pub fn forced_fill(&self) -> Option<&(Leg, &'static str)> {
+        self.forced_fill.as_ref()
+    }
+
+    /// A fill that was told in this step, and not before.
+    pub fn fill(&self) -> Option<&Fill> {
+        self.fill.as_ref()
     }
 
     /// Whether money of an unknown worth crossed the border in this step.

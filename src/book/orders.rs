@@ -1,6 +1,6 @@
 //! Open orders of both stores. An order that is over never comes back to life.
 
-use crate::model::{Order, OrderId, Store, Symbol, Timestamp};
+use crate::model::{Order, OrderId, Qty, Store, Symbol, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 use super::READ_LAG;
@@ -47,6 +47,16 @@ impl Orders {
                 },
             );
         }
+    }
+
+    /// Whether an event tells of a fill that was not told before.
+    pub(super) fn has_filled_more(&self, order: &Order) -> bool {
+        let is_over = self.ended.iter().any(|(id, _)| *id == order.id);
+        let known = self
+            .open
+            .get(&order.id)
+            .map_or(Qty::ZERO, |known| known.order.executed);
+        !is_over && order.executed > known
     }
 
     /// A complete reading of one store.

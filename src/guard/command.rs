@@ -4,7 +4,7 @@ use super::Guard;
 use super::decision::{Decision, Severity};
 use crate::event::{Baseline, Command, KillAction};
 use crate::model::{Symbol, Timestamp};
-use crate::policy::{Amount, Kind};
+use crate::policy::Amount;
 use crate::response::Kill;
 
 /// Kills that may stand at once: one for everything and one for each symbol that somebody cares about.
@@ -103,7 +103,7 @@ impl Guard {
             let Some((rung, scope)) = policy.stands() else {
                 continue;
             };
-            let can_rebase = matches!(policy.spec.kind, Kind::Drawdown(_) | Kind::PeriodLoss(_));
+            let can_rebase = policy.spec.kind.has_baseline();
             if baseline == Baseline::Keep || !can_rebase {
                 let at = policy.spec.ladder.get(rung).and_then(|rung| rung.at);
                 let limit = at.map_or("its event".into(), |at| at.to_string());

@@ -165,7 +165,9 @@ impl Guard {
             scopes.extend(quiet.filter(|scope| !scopes.contains(scope)).collect::<Vec<_>>());
         }
         if scopes.is_empty() {
-            scopes.push(None);
+            // A type that judges the whole account is quiet there; of one that judges legs there is nothing to judge.
+            let whole = matches!(policy.spec.kind, Kind::TradingWindow(_) | Kind::ForcedEvent(_));
+            scopes.push(whole.then_some(Scope::Account));
         }
         scopes
             .into_iter()

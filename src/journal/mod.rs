@@ -4,6 +4,7 @@ pub mod identity;
 pub mod killfile;
 mod marker;
 pub mod peek;
+mod rounds;
 pub mod state;
 pub mod store;
 mod table;

@@ -2,6 +2,7 @@
 //!
 //! A text that cannot be read in full is refused in full: half a state is a wrong state.
 
+use super::rounds::{KeptRound, keep_amounts, keep_round, read_amounts, read_round};
 use crate::book::{Bucket, TransferMemory};
 use crate::event::KillAction;
 use crate::guard::{Saved, SavedPolicy, SavedTrip};
@@ -16,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 
-/// The newest version of this form: 2 is 1 with stops; what has none is written as 1. A newer one is refused.
-const VERSION: u32 = 2;
+/// The newest version of this form: 2 is 1 with stops, 3 is that with what only later types of policy remember. It is
+/// written as the oldest that holds it. A newer one is refused.
+const VERSION: u32 = 3;
 
 /// Why a kept state was not understood.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +59,14 @@ struct KeptPolicy {
     last: Option<String>,
     last_at: Option<i64>,
     note: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    best: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    peaks: Vec<(i64, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    losses: Vec<(i64, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rounds: Vec<KeptRound>,
     trips: Vec<KeptTrip>,
 }
 
@@ -87,7 +97,7 @@ enum KeptScope {
 
 #[derive(Serialize, Deserialize, Clone)]
 #[serde(deny_unknown_fields)]
-struct KeptLeg {
+pub(super) struct KeptLeg {
     symbol: String,
     side: String,
 }
@@ -132,7 +142,7 @@ struct KeptTransfers {
 /// The state as text, and whether a live guard left it.
 pub fn write(saved: &Saved, live: bool) -> String {
     let kept = Kept {
-        version: if saved.stops.is_empty() { 1 } else { VERSION },
+        version: version(saved),
         live,
         policies: saved
             .policies
@@ -161,6 +171,20 @@ pub fn write(saved: &Saved, live: bool) -> String {
     };
     // Strings, numbers and maps with text keys: JSON has a form for all of them.
     serde_json::to_string(&kept).unwrap_or_default()
+}
+
+/// The oldest version that holds all of it.
+fn version(saved: &Saved) -> u32 {
+    let is_newest = |policy: &SavedPolicy| {
+        let memory = &policy.memory;
+        let amounts = memory.peaks.len() + memory.losses.len() + memory.rounds.len();
+        amounts > 0 || memory.best.is_some()
+    };
+    match saved.policies.values().any(is_newest) {
+        true => VERSION,
+        false if saved.stops.is_empty() => 1,
+        false => 2,
+    }
 }
 
 /// The state from text, and whether a live guard left it.
@@ -223,19 +247,19 @@ fn collect<A, B>(from: Vec<A>, each: impl Fn(A) -> Result<B, StateError>) -> Res
     from.into_iter().map(each).collect()
 }
 
-fn value<T: FromStr>(what: &'static str, text: &str) -> Result<T, StateError> {
+pub(super) fn value<T: FromStr>(what: &'static str, text: &str) -> Result<T, StateError> {
     text.parse()
         .map_err(|_| StateError::Value(what, text.chars().take(60).collect()))
 }
 
-fn keep_leg(leg: &Leg) -> KeptLeg {
+pub(super) fn keep_leg(leg: &Leg) -> KeptLeg {
     KeptLeg {
         symbol: leg.symbol.to_string(),
         side: leg.side.to_string(),
     }
 }
 
-fn read_leg(kept: &KeptLeg) -> Result<Leg, StateError> {
+pub(super) fn read_leg(kept: &KeptLeg) -> Result<Leg, StateError> {
     let side = match kept.side.as_str() {
         "BOTH" => PositionSide::Both,
         "LONG" => PositionSide::Long,
@@ -258,6 +282,10 @@ fn keep_policy(policy: &SavedPolicy) -> KeptPolicy {
         last: memory.last.map(|last| last.to_string()),
         last_at: memory.last_at.map(Timestamp::ms),
         note: memory.note.clone(),
+        best: memory.best.map(|best| best.to_string()),
+        peaks: keep_amounts(&memory.peaks),
+        losses: keep_amounts(&memory.losses),
+        rounds: memory.rounds.iter().map(keep_round).collect(),
         trips: policy.trips.iter().map(keep_trip).collect(),
     }
 }
@@ -277,6 +305,12 @@ fn read_policy(kept: KeptPolicy) -> Result<SavedPolicy, StateError> {
             last: money(kept.last)?,
             last_at: kept.last_at.map(Timestamp::from_ms),
             note: kept.note,
+            best: money(kept.best)?,
+            peaks: read_amounts(kept.peaks)?,
+            losses: read_amounts(kept.losses)?,
+            rounds: collect(kept.rounds, |round| read_round(&round))?
+                .into_iter()
+                .collect(),
         },
         trips: collect(kept.trips, |trip| {
             Ok(SavedTrip {
@@ -405,6 +439,8 @@ fn read_tellings(kept: Vec<(String, String, i64)>) -> Result<VecDeque<crate::boo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Span;
+    use crate::policy::{Peak, Round};
 
     fn full() -> Saved {
         let leg = Leg {
@@ -449,6 +485,26 @@ mod tests {
             last: Some("-50".parse().unwrap()),
             last_at: Some(at),
             note: Some("note".into()),
+            best: Some("0.1".parse().unwrap()),
+            losses: [Peak {
+                at,
+                equity: "-7".parse().unwrap(),
+            }]
+            .into(),
+            rounds: BTreeMap::from([(
+                leg.clone(),
+                Round {
+                    is_ours: true,
+                    flat_since: Some(at),
+                    ..Round::new(Side::Sell)
+                },
+            )]),
+            peaks: [("11000.5", 0), ("-50", 1)]
+                .map(|(equity, ms)| Peak {
+                    at: at.after(Span::from_ms(ms)),
+                    equity: equity.parse().unwrap(),
+                })
+                .into(),
         };
         let telling = crate::book::Telling {
             asset: usdt,
@@ -489,10 +545,16 @@ mod tests {
 
     #[test]
     fn pr_22_a_state_of_an_older_version_is_read_and_one_without_stops_is_written_so_that_it_reads_it() {
-        let saved = Saved {
+        let mut saved = Saved {
             stops: Vec::new(),
             ..full()
         };
+        for policy in saved.policies.values_mut() {
+            policy.memory.peaks.clear();
+            policy.memory.best = None;
+            policy.memory.losses.clear();
+            policy.memory.rounds.clear();
+        }
         let text = write(&saved, true);
         assert!(
             text.contains("\"version\":1") && !text.contains("stops"),
@@ -507,7 +569,7 @@ mod tests {
         assert!(read(&text[..text.len() - 2]).is_err(), "truncated");
         assert!(read("").is_err(), "empty");
         for (from, to) in [
-            ("\"version\":2", "\"version\":3"),
+            ("\"version\":3", "\"version\":4"),
             ("\"mark\":\"6666", "\"mark\":\"x6666"),
             ("\"side\":\"LONG\"", "\"side\":\"UP\""),
             ("\"buys\":false", "\"buys\":true"),

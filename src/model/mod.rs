@@ -17,6 +17,6 @@ pub use account::{
 pub use id::{Asset, ClientOrderId, IdError, Symbol};
 pub use instrument::{Instrument, LotRule, PriceBand, Tier, TradingStatus};
 pub use intent::{Intent, IntentKey, Pricing, ReduceOrder};
-pub use order::{Order, OrderId, OrderKind, OrderStatus, Store};
+pub use order::{Order, OrderId, OrderKind, OrderStatus, Store, Trade};
 pub use time::{Span, Timestamp};
 pub use value::{Money, Price, Qty, Ratio, ValueError, exact};

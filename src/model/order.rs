@@ -1,6 +1,6 @@
 //! Orders as the venue reports them, in both of its stores.
 
-use super::{ClientOrderId, Leg, PositionSide, Price, Qty, Side, Symbol, Timestamp};
+use super::{Asset, ClientOrderId, Leg, Money, PositionSide, Price, Qty, Side, Symbol, Timestamp};
 
 /// Which of the venue's two stores an order lives in.
 ///
@@ -91,6 +91,19 @@ pub struct Order {
     pub status: OrderStatus,
     /// The venue's time of the newest fact that this is from.
     pub at: Timestamp,
+    /// The fill that an event tells of; `None` in readings, and in events of no fill.
+    pub trade: Option<Trade>,
+}
+
+/// One fill, as the venue settles it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trade {
+    /// The venue's number of it within the contract; 0 when it gives none.
+    pub id: i64,
+    /// Profit realised by it, fee not taken out, in the margin asset.
+    pub realised: Money,
+    /// What it cost: negative is a rebate; `None` when the venue took nothing.
+    pub fee: Option<(Asset, Money)>,
 }
 
 impl OrderStatus {

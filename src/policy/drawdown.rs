@@ -38,14 +38,11 @@ pub enum HighWater {
 
 impl Drawdown {
     pub(super) fn observe(&self, memory: &mut Memory, spec: &PolicySpec, book: &Book) {
-        if let (Some(flow), Some(_)) = (book.flow(), memory.mark) {
-            memory.flows += flow;
-            memory.last = memory.last.map(|last| last + flow);
-        }
-        // A flow waits until the equity after it is known: only then does the mark scale right.
-        if let (false, Some(mark), Ok(equity)) = (memory.flows.is_zero(), memory.mark, book.equity()) {
-            memory.mark = Some(follow_flow(mark, memory.flows, equity, spec.is_in_money()));
-            memory.flows = Money::ZERO;
+        // Only with the equity after a flow does the mark scale right.
+        if let Some(mark) = memory.mark
+            && let Some((flow, after)) = memory.due_flow(book)
+        {
+            memory.mark = Some(follow_flow(mark, flow, after, spec.is_in_money()));
         }
         if self.high_water == HighWater::DailyClose {
             let day = book.now().ms().div_euclid(DAY_MS).saturating_mul(DAY_MS);
@@ -68,20 +65,9 @@ impl Drawdown {
     }
 
     pub(super) fn assess(&self, view: View<'_>, out: &mut Vec<Assessment>) {
-        let measured = match (view.book.trusted_equity(), view.memory.mark) {
-            (Err(why), _) => Measured::Unknown(why),
-            (Ok(_), None) => Measured::Unknown(Missing::NoEquity),
-            (Ok(equity), Some(mark)) if view.spec.is_in_money() => {
-                Measured::Value(Amount::Money(mark - equity))
-            }
-            (Ok(equity), Some(mark)) => match (mark - equity).ratio_of(mark) {
-                Some(fall) => Measured::Value(Amount::Ratio(fall)),
-                None => Measured::Unknown(Missing::NoEquity),
-            },
-        };
         out.push(Assessment {
             scope: Scope::Account,
-            measured,
+            measured: fall(view),
         });
     }
 
@@ -95,15 +81,33 @@ impl Drawdown {
     }
 
     pub(super) fn explain(&self, view: View<'_>) -> String {
-        match (view.book.trusted_equity(), view.memory.mark) {
-            (Err(why), _) => why.to_string(),
-            (Ok(_), None) => Missing::NoEquity.to_string(),
-            (Ok(equity), Some(mark)) => {
-                let fall = mark - equity;
-                let share = fall.ratio_of(mark).map_or("unknown".into(), Ratio::percent);
-                let (mark, equity, fall) = (Amount::Money(mark), Amount::Money(equity), Amount::Money(fall));
-                format!("high-water mark {mark} − equity {equity} = {fall}, which is {share}")
-            }
+        explain_fall(view, "high-water mark")
+    }
+}
+
+/// The fall from the mark, in the unit of the thresholds.
+pub(super) fn fall(view: View<'_>) -> Measured {
+    match (view.book.trusted_equity(), view.memory.mark) {
+        (Err(why), _) => Measured::Unknown(why),
+        (Ok(_), None) => Measured::Unknown(Missing::NoEquity),
+        (Ok(equity), Some(mark)) if view.spec.is_in_money() => Measured::Value(Amount::Money(mark - equity)),
+        (Ok(equity), Some(mark)) => match (mark - equity).ratio_of(mark) {
+            Some(fall) => Measured::Value(Amount::Ratio(fall)),
+            None => Measured::Unknown(Missing::NoEquity),
+        },
+    }
+}
+
+/// The arithmetic of [`fall`], where the mark is called `name`.
+pub(super) fn explain_fall(view: View<'_>, name: &str) -> String {
+    match (view.book.trusted_equity(), view.memory.mark) {
+        (Err(why), _) => why.to_string(),
+        (Ok(_), None) => Missing::NoEquity.to_string(),
+        (Ok(equity), Some(mark)) => {
+            let fall = mark - equity;
+            let share = fall.ratio_of(mark).map_or("unknown".into(), Ratio::percent);
+            let (mark, equity, fall) = (Amount::Money(mark), Amount::Money(equity), Amount::Money(fall));
+            format!("{name} {mark} − equity {equity} = {fall}, which is {share}")
         }
     }
 }
@@ -115,7 +119,7 @@ impl Drawdown {
 /// ```
 ///
 /// When nothing was there before the flow (`E⁺ − F ≤ 0`), the mark is the equity after it.
-fn follow_flow(mark: Money, flow: Money, after: Money, in_money: bool) -> Money {
+pub(super) fn follow_flow(mark: Money, flow: Money, after: Money, in_money: bool) -> Money {
     if in_money {
         return mark + flow;
     }

@@ -284,7 +284,7 @@ impl Policy {
             return Vec::new();
         };
         let covered = book.positions().filter(|(leg, _)| {
-            let is_meant = self.spec.symbols.covers(&leg.symbol) && self.spec.wishes.may_cut(&leg.symbol);
+            let is_meant = self.spec.acts_on(&leg.symbol) && self.spec.wishes.may_cut(&leg.symbol);
             is_meant && scope.covers(book, leg)
         });
         covered
@@ -401,7 +401,7 @@ impl Policy {
     }
 
     /// How far a measurement is from a rung's threshold, in its unit: negative once it is past it. `None` without a
-    /// number, without a threshold, and for times, which pass by themselves.
+    /// number, without a threshold, for times, which pass by themselves, and for counts.
     pub fn headroom(&self, rung: &Rung, measured: &Measured) -> Option<Amount> {
         let (at, value) = (rung.at?, measured.value()?);
         let rest = -self.graver_by(self.counted(value, at).number(), at.number())?;
@@ -410,7 +410,7 @@ impl Policy {
             Amount::Multiple(_) => Ratio::new(rest).ok().map(Amount::Multiple),
             Amount::Money(_) => Money::new(rest).ok().map(Amount::Money),
             Amount::Quantity(_) => Qty::new(rest).ok().map(Amount::Quantity),
-            Amount::Time(_) => None,
+            Amount::Time(_) | Amount::Count(_) => None,
         }
     }
 
@@ -429,6 +429,15 @@ impl Policy {
         match &self.spec.kind {
             Kind::MaxPosition(policy) => policy.allowed(self.view(book), leg, to),
             _ => None,
+        }
+    }
+
+    /// The size that each of these legs may keep, for types whose aim is a sum over them. A leg comes with the size that
+    /// it has left when what is in the air has filled.
+    pub fn kept(&self, book: &Book, legs: &[(&Leg, Qty)], to: Amount) -> Vec<(Leg, Qty)> {
+        match &self.spec.kind {
+            Kind::MaxExposure(policy) => policy.kept(self.view(book), legs, to),
+            _ => Vec::new(),
         }
     }
 
@@ -460,11 +469,19 @@ impl Policy {
 
     /// Sets the baseline to the present equity.
     pub fn rebase(&mut self, book: &Book) {
-        if matches!(self.spec.kind, Kind::Drawdown(_) | Kind::PeriodLoss(_))
+        if let Kind::ForcedEvent(_) | Kind::LossStreak(_) = self.spec.kind {
+            // A trip that is not over goes on.
+            self.memory = Memory {
+                rounds: std::mem::take(&mut self.memory.rounds),
+                ..Memory::default()
+            };
+        } else if self.spec.kind.has_baseline()
             && let Ok(equity) = book.trusted_equity()
         {
             self.memory.mark = Some(equity);
             self.memory.flows = Money::ZERO;
+            self.memory.peaks.clear();
+            self.memory.best = None;
             self.memory.note = Some("rebased by the operator".into());
         }
     }

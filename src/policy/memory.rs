@@ -1,7 +1,8 @@
 //! What a policy remembers over time and restarts.
 
 use crate::book::Book;
-use crate::model::{Money, Timestamp};
+use crate::model::{Leg, Money, Side, Timestamp};
+use std::collections::{BTreeMap, VecDeque};
 
 /// A policy's memory. Each type uses what it needs and leaves the rest `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,51 @@ pub struct Memory {
     pub last_at: Option<Timestamp>,
     /// How the mark came about, when it is not the plain way.
     pub note: Option<String>,
+    /// The best profit of the present period.
+    pub best: Option<Money>,
+    /// Highs of a moving window, oldest and highest first.
+    pub peaks: VecDeque<Peak>,
+    /// Losses of a streak, oldest first, each negative.
+    pub losses: VecDeque<Peak>,
+    /// Round trips that are not over.
+    pub rounds: BTreeMap<Leg, Round>,
+}
+
+/// A round trip that is not over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// The side that opened it.
+    pub opened_by: Side,
+    /// What it has made so far, fees taken out; `None` once a part of it is not known.
+    pub result: Option<Money>,
+    /// Whether an order of the guard closed a part of it.
+    pub is_ours: bool,
+    /// Whether the newest fill closed something and was the last of its order.
+    pub is_closed: bool,
+    /// Since when nothing is held of it.
+    pub flat_since: Option<Timestamp>,
+}
+
+impl Round {
+    /// One that begins.
+    pub fn new(opened_by: Side) -> Round {
+        Round {
+            opened_by,
+            result: Some(Money::ZERO),
+            is_ours: false,
+            is_closed: false,
+            flat_since: None,
+        }
+    }
+}
+
+/// An amount and its moment: an equity that nothing later in its window has reached, or a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peak {
+    /// When it was; a high may be dated a little later.
+    pub at: Timestamp,
+    /// How much; in a high, what flowed since is worked in.
+    pub equity: Money,
 }
 
 impl Memory {
@@ -27,5 +73,18 @@ impl Memory {
     pub fn saw(&mut self, equity: Money, book: &Book) {
         self.last = Some(equity);
         self.last_at = Some(book.now());
+    }
+
+    /// A flow that is to be worked in now, and the equity after it. It waits until that is known.
+    pub fn due_flow(&mut self, book: &Book) -> Option<(Money, Money)> {
+        if let Some(flow) = book.flow() {
+            self.flows += flow;
+            self.last = self.last.map(|last| last + flow);
+        }
+        if self.flows.is_zero() {
+            return None;
+        }
+        let after = book.equity().ok()?;
+        Some((std::mem::take(&mut self.flows), after))
     }
 }

@@ -6,21 +6,28 @@
 pub mod blind;
 pub mod drawdown;
 pub mod envelope;
+pub mod forced_event;
 pub mod liquidation_distance;
+pub mod loss_streak;
+pub mod loss_velocity;
 pub mod margin_call;
 pub mod margin_ratio;
+pub mod max_exposure;
 pub mod max_position;
 mod memory;
 pub mod period_loss;
+pub mod profit_giveback;
 pub mod spec;
+pub mod symbol_allowlist;
+pub mod trading_window;
 
-pub use memory::Memory;
+pub use memory::{Memory, Peak, Round};
 pub use spec::{
     Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySet, PolicySpec, Rung, SymbolFilter, Wishes,
 };
 
 use crate::book::{Book, Bucket, Missing};
-use crate::model::{Leg, Timestamp};
+use crate::model::{Leg, Symbol, Timestamp};
 use std::fmt;
 
 /// What an assessment is about, and what a rung acts upon.
@@ -75,8 +82,18 @@ impl Kind {
         match self {
             Kind::Drawdown(drawdown) => drawdown.observe(memory, spec, book),
             Kind::PeriodLoss(period_loss) => period_loss.observe(memory, book),
-            Kind::MarginRatio(_) | Kind::MarginCall(_) | Kind::LiquidationDistance(_) => {}
-            Kind::MaxPosition(_) | Kind::Blind(_) => {}
+            Kind::LossVelocity(velocity) => velocity.observe(memory, spec, book),
+            Kind::ProfitGiveback(giveback) => giveback.observe(memory, book),
+            Kind::TradingWindow(window) => window.observe(memory, book),
+            Kind::ForcedEvent(forced) => forced.observe(memory, spec, book),
+            Kind::LossStreak(streak) => streak.observe(memory, spec, book),
+            Kind::MarginRatio(_)
+            | Kind::MarginCall(_)
+            | Kind::LiquidationDistance(_)
+            | Kind::MaxPosition(_)
+            | Kind::MaxExposure(_)
+            | Kind::SymbolAllowlist(_)
+            | Kind::Blind(_) => {}
         }
     }
 
@@ -87,8 +104,15 @@ impl Kind {
             Kind::MarginCall(policy) => policy.assess(view, out),
             Kind::LiquidationDistance(policy) => policy.assess(view, out),
             Kind::MaxPosition(policy) => policy.assess(view, out),
+            Kind::MaxExposure(policy) => policy.assess(view, out),
+            Kind::ProfitGiveback(policy) => policy.assess(view, out),
+            Kind::TradingWindow(policy) => policy.assess(view, out),
+            Kind::SymbolAllowlist(policy) => policy.assess(view, out),
+            Kind::ForcedEvent(policy) => policy.assess(view, out),
+            Kind::LossStreak(policy) => policy.assess(view, out),
             Kind::Drawdown(policy) => policy.assess(view, out),
             Kind::PeriodLoss(policy) => policy.assess(view, out),
+            Kind::LossVelocity(policy) => policy.assess(view, out),
             Kind::Blind(policy) => policy.assess(view, out),
         }
     }
@@ -99,8 +123,15 @@ impl Kind {
             Kind::MarginRatio(_) | Kind::MarginCall(_) => margin_ratio::explain(view, scope),
             Kind::LiquidationDistance(policy) => policy.explain(view, scope),
             Kind::MaxPosition(policy) => policy.explain(view, scope),
+            Kind::MaxExposure(policy) => policy.explain(view),
+            Kind::ProfitGiveback(policy) => policy.explain(view),
+            Kind::TradingWindow(policy) => policy.explain(view),
+            Kind::SymbolAllowlist(policy) => policy.explain(view, scope),
+            Kind::ForcedEvent(policy) => policy.explain(view),
+            Kind::LossStreak(policy) => policy.explain(view),
             Kind::Drawdown(policy) => policy.explain(view),
             Kind::PeriodLoss(policy) => policy.explain(view),
+            Kind::LossVelocity(policy) => policy.explain(view),
             Kind::Blind(policy) => policy.explain(view),
         }
     }
@@ -111,22 +142,66 @@ impl Kind {
             Kind::MarginRatio(_) | Kind::MarginCall(_) => margin_ratio::has_reached(view, scope, to),
             Kind::LiquidationDistance(policy) => policy.has_reached(view, scope, to),
             Kind::MaxPosition(policy) => policy.has_reached(view, scope, to),
-            Kind::Drawdown(_) | Kind::PeriodLoss(_) | Kind::Blind(_) => false,
+            Kind::MaxExposure(policy) => policy.has_reached(view, to),
+            Kind::Drawdown(_)
+            | Kind::PeriodLoss(_)
+            | Kind::ProfitGiveback(_)
+            | Kind::LossVelocity(_)
+            | Kind::TradingWindow(_)
+            | Kind::SymbolAllowlist(_)
+            | Kind::ForcedEvent(_)
+            | Kind::LossStreak(_)
+            | Kind::Blind(_) => false,
         }
+    }
+
+    /// Whether it counts from a baseline that an operator may set anew.
+    pub fn has_baseline(&self) -> bool {
+        matches!(
+            self,
+            Kind::Drawdown(_)
+                | Kind::PeriodLoss(_)
+                | Kind::ProfitGiveback(_)
+                | Kind::LossVelocity(_)
+                | Kind::ForcedEvent(_)
+                | Kind::LossStreak(_)
+        )
+    }
+
+    /// Whether it counts in periods, so that a rung may stay in force until the next one.
+    pub fn has_periods(&self) -> bool {
+        matches!(self, Kind::PeriodLoss(_) | Kind::ProfitGiveback(_))
     }
 
     /// When the measurement changes by time alone, if a rung could then trip or clear.
     pub fn next_change(&self, view: View<'_>) -> Option<Timestamp> {
         match self {
             Kind::MarginCall(policy) => policy.next_change(view),
-            Kind::PeriodLoss(_) | Kind::Drawdown(_) => view.memory.until,
+            Kind::PeriodLoss(_) | Kind::ProfitGiveback(_) | Kind::Drawdown(_) => view.memory.until,
+            Kind::LossVelocity(policy) => policy.next_change(view),
+            Kind::TradingWindow(policy) => policy.next_change(view.book.now()),
+            Kind::ForcedEvent(policy) => policy.next_change(view),
+            Kind::LossStreak(policy) => policy.next_change(view),
             Kind::Blind(policy) => policy.next_change(view),
-            Kind::MarginRatio(_) | Kind::LiquidationDistance(_) | Kind::MaxPosition(_) => None,
+            Kind::MarginRatio(_)
+            | Kind::LiquidationDistance(_)
+            | Kind::MaxPosition(_)
+            | Kind::MaxExposure(_)
+            | Kind::SymbolAllowlist(_) => None,
         }
     }
 }
 
 impl PolicySpec {
+    /// Whether its rungs act on this contract.
+    pub fn acts_on(&self, symbol: &Symbol) -> bool {
+        match self.kind {
+            // Its list names what is left alone.
+            Kind::SymbolAllowlist(_) => !self.symbols.covers(symbol),
+            _ => self.symbols.covers(symbol),
+        }
+    }
+
     /// Whether the thresholds are money.
     pub fn is_in_money(&self) -> bool {
         self.ladder

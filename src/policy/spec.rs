@@ -2,7 +2,12 @@
 
 use super::liquidation_distance::LiquidationDistance;
 use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
-use super::{max_position::MaxPosition, period_loss::PeriodLoss};
+use super::{forced_event::ForcedEvent, symbol_allowlist::SymbolAllowlist, trading_window::TradingWindow};
+use super::{
+    loss_streak::LossStreak, loss_velocity::LossVelocity, max_exposure::MaxExposure,
+    max_position::MaxPosition,
+};
+use super::{period_loss::PeriodLoss, profit_giveback::ProfitGiveback};
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use rust_decimal::Decimal;
 use std::fmt;
@@ -25,7 +30,7 @@ pub struct PolicySpec {
     pub kind: Kind,
     /// Whether it acts.
     pub mode: Mode,
-    /// The contracts that it judges or acts upon.
+    /// The contracts that it judges or acts upon; for `symbol_allowlist` those that it leaves alone.
     pub symbols: SymbolFilter,
     /// How long a breach must hold before a rung trips.
     pub hold: Span,
@@ -63,10 +68,24 @@ pub enum Kind {
     LiquidationDistance(LiquidationDistance),
     /// Size of one symbol's position.
     MaxPosition(MaxPosition),
+    /// Size of all positions together.
+    MaxExposure(MaxExposure),
     /// Fall from the high-water mark.
     Drawdown(Drawdown),
     /// Loss since the period began.
     PeriodLoss(PeriodLoss),
+    /// Fall from the highest equity of a moving window.
+    LossVelocity(LossVelocity),
+    /// Share of the period's best profit given back.
+    ProfitGiveback(ProfitGiveback),
+    /// Outside the allowed hours.
+    TradingWindow(TradingWindow),
+    /// Exposure or an order outside the allowed contracts.
+    SymbolAllowlist(SymbolAllowlist),
+    /// The venue traded on the account by itself.
+    ForcedEvent(ForcedEvent),
+    /// Losing round trips in a row.
+    LossStreak(LossStreak),
     /// Time without proof of life.
     Blind(Blind),
 }
@@ -156,6 +175,8 @@ pub enum Amount {
     Multiple(Ratio),
     /// Time.
     Time(Span),
+    /// How many.
+    Count(u32),
 }
 
 /// Which contracts: globs, `!` excludes, the last match decides.
@@ -170,8 +191,15 @@ impl Kind {
             Kind::MarginCall(_) => "margin_call",
             Kind::LiquidationDistance(_) => "liquidation_distance",
             Kind::MaxPosition(_) => "max_position",
+            Kind::MaxExposure(_) => "max_exposure",
             Kind::Drawdown(_) => "drawdown",
             Kind::PeriodLoss(_) => "period_loss",
+            Kind::LossVelocity(_) => "loss_velocity",
+            Kind::ProfitGiveback(_) => "profit_giveback",
+            Kind::TradingWindow(_) => "trading_window",
+            Kind::SymbolAllowlist(_) => "symbol_allowlist",
+            Kind::ForcedEvent(_) => "forced_event",
+            Kind::LossStreak(_) => "loss_streak",
             Kind::Blind(_) => "blind",
         }
     }
@@ -221,6 +249,7 @@ impl Amount {
             Amount::Money(money) => money.decimal(),
             Amount::Quantity(qty) => qty.decimal(),
             Amount::Time(span) => Decimal::new(span.ms(), 3),
+            Amount::Count(count) => Decimal::from(*count),
         }
     }
 
@@ -231,7 +260,7 @@ impl Amount {
 }
 
 impl fmt::Display for Amount {
-    /// For people: `71.23%`, `1000`, `0.5`, `3x`, `15s`.
+    /// For people: `71.23%`, `1000`, `0.5`, `3x`, `15s`, `3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Amount::Ratio(ratio) => f.write_str(&ratio.percent()),
@@ -239,6 +268,7 @@ impl fmt::Display for Amount {
             Amount::Quantity(qty) => write!(f, "{qty}"),
             Amount::Multiple(ratio) => write!(f, "{}x", ratio.decimal().round_dp(2).normalize()),
             Amount::Time(span) => write!(f, "{span}"),
+            Amount::Count(count) => write!(f, "{count}"),
         }
     }
 }

@@ -68,7 +68,7 @@ impl Demand {
         let filter = match &self.driver {
             Driver::Rung { policy, .. } => policies
                 .get(*policy)
-                .is_some_and(|policy| policy.spec.symbols.covers(&leg.symbol)),
+                .is_some_and(|policy| policy.spec.acts_on(&leg.symbol)),
             Driver::Kill(_) => self.symbol.as_ref().is_none_or(|symbol| *symbol == leg.symbol),
             Driver::Counter(own) => own == leg,
         };
@@ -82,7 +82,7 @@ impl Demand {
             (_, Scope::Leg(leg)) => leg.symbol == *symbol,
             (Driver::Rung { policy, .. }, _) => policies
                 .get(*policy)
-                .is_some_and(|policy| policy.spec.symbols.covers(symbol)),
+                .is_some_and(|policy| policy.spec.acts_on(symbol)),
             (Driver::Counter(leg), _) => leg.symbol == *symbol,
         }
     }

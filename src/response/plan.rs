@@ -122,7 +122,7 @@ impl Planner {
             self.reduce(&sight, leg, *target, *demand, &mut round);
         }
         for (demand, BucketCut { problem, cut, .. }) in &cuts {
-            let mut served = round.planned.iter().filter(|planned| planned.demand == *demand);
+            let mut served = round.planned.iter().filter(|planned| planned.demand == Some(*demand));
             if served.any(|planned| matches!(planned.intent, Intent::Reduce(_))) {
                 round
                     .reasons
@@ -348,6 +348,14 @@ fn aims<'a>(
                     .map(|allowed| ((*leg).clone(), allowed))
             })
             .collect(),
+        (Kind::MaxExposure(_), _, _) => {
+            let left = covered.iter().map(|leg| {
+                let flying = sight.flights.pending(leg);
+                (*leg, (sight.book.amount(leg).abs() - flying).max(Qty::ZERO))
+            });
+            let legs: Vec<(&Leg, Qty)> = left.collect();
+            policy.kept(sight.book, &legs, to)
+        }
         // Closing a part of an isolated position releases its margin in proportion and leaves the ratio where it was
         // (POLICIES.md c.3): only closing it helps.
         (_, Scope::Bucket(Bucket::Isolated(leg)), _) => covered

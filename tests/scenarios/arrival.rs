@@ -160,6 +160,7 @@ impl Venue {
             average: None,
             reduce_only: false,
             close_position: false,
+            trade: None,
             status: OrderStatus::New,
             at: self.now,
         };

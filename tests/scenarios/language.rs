@@ -15,6 +15,7 @@ use backstop::model::{
     OrderKind, OrderStatus, Position, PositionMode, PositionSide, Price, Qty, Side, Span, Store, Symbol,
     Timestamp,
 };
+use backstop::policy::{Amount, Scope};
 use std::collections::BTreeMap;
 
 /// 2026-11-25 00:00:00 UTC, a Wednesday.
@@ -117,6 +118,18 @@ impl Stage {
             );
             assert!(order.qty() <= held.abs(), "{order:?} against {held}");
         }
+    }
+
+    /// The wallet at the venue.
+    pub fn wallet(&self) -> rust_decimal::Decimal {
+        self.wallet.decimal()
+    }
+
+    /// What a policy measures of the account now.
+    pub fn measured(&self, id: &str) -> Option<Amount> {
+        let mut policies = self.guard.policies().iter();
+        let policy = policies.find(|policy| policy.spec.id == id)?;
+        policy.tracks.get(&Scope::Account)?.measured.value()
     }
 
     /// Ids of the orders that are open at the venue.
@@ -457,6 +470,7 @@ impl Stage {
             close_position: rest.contains(&"close"),
             status: OrderStatus::New,
             at: self.now,
+            trade: None,
         }
     }
 

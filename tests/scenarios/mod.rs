@@ -5,6 +5,7 @@
 //! here knows a socket or a clock.
 
 mod arrival;
+mod flows;
 mod language;
 mod random;
 mod rules;

@@ -33,6 +33,26 @@ ladder = [ { at = "15%", action = "block", latch = "until_reset" } ]
 id = "blind"
 type = "blind"
 ladder = [ { at = "20s", action = "block" } ]
+[[policy]]
+id = "net"
+type = "max_exposure"
+measure = "net"
+ladder = [ { at = "25000", action = "reduce", to = "15000" } ]
+[[policy]]
+id = "leverage"
+type = "max_exposure"
+measure = "leverage"
+ladder = [ { at = "4x", action = "reduce", to = "3x" } ]
+[[policy]]
+id = "velocity"
+type = "loss_velocity"
+window = "20s"
+ladder = [ { at = "8%", action = "reduce", fraction = "30%" } ]
+[[policy]]
+id = "list"
+type = "symbol_allowlist"
+symbols = ["BTC*"]
+ladder = [ { action = "alert" }, { action = "flatten", for = "40s" } ]
 "#;
 
 /// One event: its kind, two small choices, and the time since the one before.

@@ -3,6 +3,7 @@
 use crate::config::fields::{number, parse_span, short, span};
 use crate::config::node::{Node, Problems, Value};
 use crate::model::{Money, Qty, Ratio, Span, ValueError, exact};
+use crate::policy::loss_streak::LOSSES_MAX;
 use crate::policy::spec::Amount;
 use rust_decimal::Decimal;
 
@@ -24,6 +25,8 @@ pub(super) enum Unit {
     Multiple,
     /// `15s`.
     Time,
+    /// `3`.
+    Count,
 }
 
 impl Unit {
@@ -36,6 +39,7 @@ impl Unit {
             Unit::Quantity => "a quantity such as \"0.5\"",
             Unit::Multiple => "a multiple of equity such as \"3x\"",
             Unit::Time => "a length of time such as \"15s\"",
+            Unit::Count => "a count such as \"3\"",
         }
     }
 }
@@ -55,6 +59,9 @@ pub(super) fn amount(node: &Node, name: &str, unit: Unit, problems: &mut Problem
         }
         (Unit::PercentOrMoney | Unit::Money, None, None) => written.parse::<Money>().map(Amount::Money),
         (Unit::Quantity, None, None) => written.parse::<Qty>().map(Amount::Quantity),
+        (Unit::Count, None, None) if written.parse::<u32>().is_ok_and(|count| count <= LOSSES_MAX) => {
+            Ok(Amount::Count(written.parse().unwrap_or(LOSSES_MAX)))
+        }
         _ => {
             let message = format!("`{name}` is `{}`, not {}", short(&written), unit.noun());
             let hint =
@@ -218,6 +225,11 @@ mod tests {
             (Unit::Quantity, "0.5", "0.5"),
             (Unit::Multiple, "3x", "3"),
             (Unit::Multiple, "3", "unit: write \"3x\""),
+            (Unit::Count, "3", "3"),
+            (Unit::Count, "0", "range: "),
+            (Unit::Count, "2.5", "unit: "),
+            (Unit::Count, "101", "unit: "),
+            (Unit::Count, "3%", "unit: "),
             (Unit::Time, "15s", "15.000"),
             (Unit::Time, "15", "unit: "),
             (Unit::Time, "0s", "range: "),

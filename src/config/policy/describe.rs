@@ -1,8 +1,9 @@
 //! A rung in one plain sentence.
 
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
+use crate::policy::max_exposure;
 use crate::policy::max_position::Measure;
-use crate::policy::period_loss::Period;
+use crate::policy::period_loss::{Period, PeriodLoss};
 use crate::policy::spec::{
     Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySpec, Rung, SymbolFilter, Wishes,
 };
@@ -39,21 +40,54 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
             Measure::Quantity => format!("when one position is {at} units large"),
             Measure::EquityMultiple => format!("when one position is worth {at} the equity"),
         },
+        Kind::MaxExposure(exposure) => match exposure.measure {
+            max_exposure::Measure::Gross => format!("when all positions together are worth {at}"),
+            max_exposure::Measure::Net => {
+                format!("when longs and shorts together leave {at} of net exposure")
+            }
+            max_exposure::Measure::Leverage => {
+                format!("when all positions together are worth {at} the equity")
+            }
+        },
         Kind::Drawdown(_) => format!("when equity is {at} under its high-water mark"),
-        Kind::PeriodLoss(loss) => {
-            let period = match loss.period {
-                Period::Day => "day",
-                Period::Week => "week",
-                Period::Month => "month",
-            };
-            let zone = loss.timezone.iana_name().unwrap_or("the zone's clock");
+        Kind::PeriodLoss(loss) => format!("when the loss of {} is {at}", period(loss)),
+        Kind::ProfitGiveback(giveback) => {
+            let arm_at = exact(&Amount::Money(giveback.arm_at));
+            let period = period(&giveback.period);
+            format!("when, after a profit of {arm_at} in {period}, {at} of the best profit is given back")
+        }
+        Kind::LossVelocity(velocity) => {
             format!(
-                "when the loss of the {period} (since {} {zone}) is {at}",
-                loss.reset.strftime("%H:%M")
+                "when equity is {at} under its highest of the last {}",
+                velocity.window
             )
+        }
+        Kind::TradingWindow(window) => {
+            let zone = window.timezone.iana_name().unwrap_or("the zone's clock");
+            format!("outside {} {zone}", window.hours())
+        }
+        Kind::SymbolAllowlist(_) => "when a position or an order is in a contract that is not listed".into(),
+        Kind::LossStreak(streak) => {
+            format!(
+                "when {at} round trips in a row within {} have lost",
+                streak.window
+            )
+        }
+        Kind::ForcedEvent(_) => {
+            "for an hour after a liquidation, auto-deleveraging or settlement fill".into()
         }
         Kind::Blind(_) => format!("after {at} without proof of life"),
     }
+}
+
+fn period(loss: &PeriodLoss) -> String {
+    let period = match loss.period {
+        Period::Day => "day",
+        Period::Week => "week",
+        Period::Month => "month",
+    };
+    let zone = loss.timezone.iana_name().unwrap_or("the zone's clock");
+    format!("the {period} (since {} {zone})", loss.reset.strftime("%H:%M"))
 }
 
 fn what(policy: &PolicySpec, action: &Action) -> String {
@@ -133,6 +167,7 @@ fn cleared(at: Amount, policy: &PolicySpec) -> Option<Amount> {
         Amount::Multiple(_) => Amount::Multiple(Ratio::new(level).ok()?),
         Amount::Money(_) => Amount::Money(Money::new(level).ok()?),
         Amount::Quantity(_) => Amount::Quantity(Qty::new(level).ok()?),
+        Amount::Count(_) => Amount::Count(level.floor().to_string().parse().ok()?),
         Amount::Time(_) => {
             let ms = level.checked_mul(Decimal::ONE_THOUSAND)?.trunc();
             Amount::Time(Span::from_ms(ms.to_string().parse().ok()?))
@@ -152,6 +187,6 @@ fn exact(amount: &Amount) -> String {
         }
         Amount::Multiple(ratio) => format!("{}x", ratio.decimal().normalize()),
         Amount::Money(money) => money.to_string(),
-        Amount::Quantity(_) | Amount::Time(_) => amount.to_string(),
+        Amount::Quantity(_) | Amount::Time(_) | Amount::Count(_) => amount.to_string(),
     }
 }

@@ -48,9 +48,9 @@ pub(super) fn latch(node: &Node, kind: Option<&Kind>, problems: &mut Problems) -
     ];
     let read = choice(node, "latch", &words, problems)?;
     match kind {
-        Some(kind) if read == Latch::UntilReset && !matches!(kind, Kind::PeriodLoss(_)) => {
+        Some(kind) if read == Latch::UntilReset && !kind.has_periods() => {
             let message = format!("type `{}` has no periods, so it is never reset", kind.name());
-            let hint = "`until_reset` is for `period_loss`; write \"until_clear\", \"manual\" or \"for 1h\""
+            let hint = "`until_reset` is for `period_loss` and `profit_giveback`; write \"until_clear\", \"manual\" or \"for 1h\""
                 .to_owned();
             problems.error(&node.place, "latch", message, hint);
             None

@@ -1,58 +1,68 @@
 //! The types of policy: their own keys, and what their thresholds are written in.
 
 use super::amount::{Unit, money};
+use super::{hours, losses};
 use crate::config::fields::{Fields, short};
 use crate::config::nearest::{list, nearest};
 use crate::config::node::Problems;
 use crate::policy::blind::Blind;
 use crate::policy::drawdown::{Drawdown, HighWater};
+use crate::policy::forced_event::ForcedEvent;
 use crate::policy::liquidation_distance::LiquidationDistance;
 use crate::policy::margin_call::MarginCall;
 use crate::policy::margin_ratio::MarginRatio;
 use crate::policy::max_position::{MaxPosition, Measure};
 use crate::policy::period_loss::{Base, Period, PeriodLoss};
 use crate::policy::spec::Kind;
+use crate::policy::symbol_allowlist::SymbolAllowlist;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 /// The types that this version has.
-const BUILT: [&str; 7] = [
+const BUILT: [&str; 14] = [
     "margin_ratio",
     "margin_call",
     "liquidation_distance",
     "max_position",
+    "max_exposure",
     "drawdown",
     "period_loss",
+    "loss_velocity",
+    "profit_giveback",
+    "trading_window",
+    "symbol_allowlist",
+    "forced_event",
+    "loss_streak",
     "blind",
 ];
 
 /// The types that are planned.
-const PLANNED: [&str; 12] = [
-    "loss_velocity",
-    "max_exposure",
+const PLANNED: [&str; 5] = [
     "unprotected_position",
     "orphan_orders",
     "order_limits",
-    "forced_event",
-    "loss_streak",
-    "trading_window",
-    "symbol_allowlist",
-    "profit_giveback",
     "foreign_activity",
     "custom",
 ];
 
-/// Keys that only one type has, to explain them in another.
-const OWN_KEYS: [(&str, &str); 9] = [
-    ("high_water", "drawdown"),
-    ("lock_floor_at", "drawdown"),
-    ("period", "period_loss"),
-    ("reset", "period_loss"),
-    ("timezone", "period_loss"),
-    ("base", "period_loss"),
-    ("initial", "period_loss"),
-    ("measure", "max_position"),
-    ("count_open_orders", "max_position"),
+/// The types that count in periods.
+const PERIODIC: &[&str] = &["period_loss", "profit_giveback"];
+
+/// Keys that only some types have, to explain them in another.
+const OWN_KEYS: [(&str, &[&str]); 13] = [
+    ("high_water", &["drawdown"]),
+    ("lock_floor_at", &["drawdown"]),
+    ("period", PERIODIC),
+    ("reset", PERIODIC),
+    ("timezone", &["period_loss", "profit_giveback", "trading_window"]),
+    ("allow", &["trading_window"]),
+    ("base", PERIODIC),
+    ("initial", PERIODIC),
+    ("arm_at", &["profit_giveback"]),
+    ("window", &["loss_velocity", "loss_streak"]),
+    ("min_loss", &["loss_streak"]),
+    ("measure", &["max_position", "max_exposure"]),
+    ("count_open_orders", &["max_position"]),
 ];
 
 /// What the thresholds of a type mean.
@@ -62,6 +72,8 @@ pub(super) struct Shape {
     pub at: Option<Unit>,
     /// What the `to` of a reduction is written in; `None` when closing does not lower the measure.
     pub to: Option<Unit>,
+    /// Whether a breach has a length, so that it can hold `for` a time.
+    pub lasts: bool,
 }
 
 /// Reads the keys of the type `name`. The shape is known even when the keys are wrong, so that the ladder can be
@@ -74,17 +86,26 @@ pub(super) fn read(
     let both = |unit| Shape {
         at: Some(unit),
         to: Some(unit),
+        lasts: true,
     };
     let at_only = |unit| Shape {
         at: Some(unit),
         to: None,
+        lasts: true,
     };
+    let event = Shape {
+        at: None,
+        to: None,
+        lasts: false,
+    };
+    let lasting = Shape { lasts: true, ..event };
     let read = match name {
         "margin_ratio" => (both(Unit::Percent), Some(Kind::MarginRatio(MarginRatio))),
         "margin_call" => {
             let shape = Shape {
                 at: None,
                 to: Some(Unit::Percent),
+                lasts: false,
             };
             (shape, Some(Kind::MarginCall(MarginCall)))
         }
@@ -97,8 +118,30 @@ pub(super) fn read(
             let (unit, kind) = max_position(fields, problems);
             (both(unit), kind)
         }
+        "max_exposure" => {
+            let (unit, kind) = max_exposure(fields, problems);
+            (both(unit), kind)
+        }
         "drawdown" => (at_only(Unit::PercentOrMoney), drawdown(fields, problems)),
-        "period_loss" => (at_only(Unit::PercentOrMoney), period_loss(fields, problems)),
+        "period_loss" => {
+            let kind = period_loss(fields, problems).map(Kind::PeriodLoss);
+            (at_only(Unit::PercentOrMoney), kind)
+        }
+        "profit_giveback" => {
+            let period = period_loss(fields, problems);
+            (
+                at_only(Unit::Percent),
+                losses::profit_giveback(fields, period, problems),
+            )
+        }
+        "loss_velocity" => (
+            at_only(Unit::PercentOrMoney),
+            losses::loss_velocity(fields, problems),
+        ),
+        "trading_window" => (lasting, hours::trading_window(fields, problems)),
+        "symbol_allowlist" => (lasting, allowlist(fields, problems)),
+        "forced_event" => (event, Some(Kind::ForcedEvent(ForcedEvent))),
+        "loss_streak" => (at_only(Unit::Count), losses::loss_streak(fields, problems)),
         _ => return None,
     };
     Some(read)
@@ -121,7 +164,7 @@ pub(super) fn unknown(fields: &mut Fields<'_>, name: &str, problems: &mut Proble
     }
 }
 
-/// The type that a key belongs to, when it is not this one's.
+/// The types that a key belongs to, when it is not this one's.
 pub(super) fn owner(key: &str, kind: &str) -> Option<String> {
     if super::wishes::KEYS.contains(&key) {
         let types = list(super::wishes::TYPES);
@@ -131,8 +174,8 @@ pub(super) fn owner(key: &str, kind: &str) -> Option<String> {
     }
     OWN_KEYS
         .iter()
-        .find(|(name, owner)| *name == key && *owner != kind)
-        .map(|(name, owner)| format!("`{name}` belongs to type `{owner}`"))
+        .find(|(name, owners)| *name == key && !owners.contains(&kind))
+        .map(|(name, owners)| format!("`{name}` belongs to type {}", list(owners.iter().copied())))
 }
 
 fn max_position(fields: &mut Fields<'_>, problems: &mut Problems) -> (Unit, Option<Kind>) {
@@ -162,6 +205,37 @@ fn max_position(fields: &mut Fields<'_>, problems: &mut Problems) -> (Unit, Opti
     (unit, kind)
 }
 
+/// The list of what is allowed is `symbols`; without one everything is, and it would never fire.
+fn allowlist(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
+    if fields.get("symbols").is_none() {
+        let hint = "write symbols = [\"BTCUSDT\"], the contracts that are allowed".to_owned();
+        fields.missing("symbols", hint, problems);
+        return None;
+    }
+    Some(Kind::SymbolAllowlist(SymbolAllowlist))
+}
+
+fn max_exposure(fields: &mut Fields<'_>, problems: &mut Problems) -> (Unit, Option<Kind>) {
+    use crate::policy::max_exposure::{MaxExposure, Measure};
+    let words = [
+        ("gross", Measure::Gross),
+        ("net", Measure::Net),
+        ("leverage", Measure::Leverage),
+    ];
+    let measure = match fields.get("measure") {
+        None => Some(Measure::Gross),
+        Some(_) => fields.choice("measure", &words, problems),
+    };
+    let unit = match measure {
+        Some(Measure::Leverage) => Unit::Multiple,
+        Some(Measure::Gross | Measure::Net) | None => Unit::Money,
+    };
+    (
+        unit,
+        measure.map(|measure| Kind::MaxExposure(MaxExposure { measure })),
+    )
+}
+
 fn drawdown(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
     let words = [
         ("realtime", HighWater::Realtime),
@@ -183,7 +257,7 @@ fn drawdown(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
     }))
 }
 
-fn period_loss(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
+fn period_loss(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<PeriodLoss> {
     let periods = [
         ("day", Period::Day),
         ("week", Period::Week),
@@ -228,13 +302,13 @@ fn period_loss(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind>
         }
         _ => {}
     }
-    Some(Kind::PeriodLoss(PeriodLoss {
+    Some(PeriodLoss {
         period: period?,
         reset: reset?,
         timezone: timezone?,
         base: base?,
         initial: initial?,
-    }))
+    })
 }
 
 /// `HH:MM` on the zone's clock.
@@ -265,7 +339,7 @@ fn parse_time(written: &str) -> Option<Time> {
     Time::new(two(hours)?, two(minutes)?, 0, 0).ok()
 }
 
-fn timezone(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<TimeZone> {
+pub(super) fn timezone(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<TimeZone> {
     let Some(node) = fields.get("timezone") else {
         return Some(TimeZone::UTC);
     };

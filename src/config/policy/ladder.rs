@@ -104,7 +104,7 @@ pub(super) fn event_cannot_hold(
     shape: Shape,
     problems: &mut Problems,
 ) {
-    if shape.at.is_none() && hold.is_some_and(|hold| hold.ms() > 0) {
+    if !shape.lasts && hold.is_some_and(|hold| hold.ms() > 0) {
         let message =
             "an event does not last, so it cannot hold `for` a time: this would never trip".to_owned();
         problems.error(&node.place, "for", message, "remove `for`".to_owned());
@@ -121,7 +121,7 @@ fn threshold(
         (Some(node), Some(unit)) => amount(node, "at", unit, problems),
         (None, None) => None,
         (Some(node), None) => {
-            let message = format!("type `{type_name}` has no thresholds: it fires on an event");
+            let message = format!("type `{type_name}` has no thresholds: it fires or does not");
             problems.error(&node.key, "at", message, "remove `at`".to_owned());
             None
         }
@@ -222,6 +222,7 @@ fn cut(
             let Some(unit) = shape.to else {
                 let why = match type_name {
                     "blind" => "closing does not bring the connection back",
+                    "trading_window" | "symbol_allowlist" | "forced_event" => "it measures nothing",
                     _ => "closing a position does not lower a loss, it only stops it from growing",
                 };
                 let message = format!("`to` is not possible for type `{type_name}`: {why}");

@@ -5,10 +5,14 @@
 mod amount;
 mod describe;
 mod envelope;
+mod hours;
 mod kind;
 mod ladder;
+mod losses;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod types_tests;
 mod wishes;
 
 pub use describe::sentence;

@@ -5,7 +5,7 @@ use backstop::event::{Claim, Claims, Event, Input, LegClaim, Reading, Settings, 
 use backstop::model::{
     Asset, AssetIndex, ClientOrderId, Instrument, IntentKey, Leg, MarginType, MarkPrice, Money, Order,
     OrderId, OrderKind, OrderStatus, PositionMode, PositionSide, Price, Qty, Store, Symbol, Tier, Timestamp,
-    TradingStatus,
+    Trade, TradingStatus,
 };
 use std::collections::BTreeMap;
 
@@ -290,6 +290,26 @@ impl Stage {
                 }
                 vec![Input::Venue(Event::Order(order))]
             }
+            // trade NUMBER LEG SIDE QTY PROFIT FEE [ours|partly]: a fill, as the stream settles it.
+            ["trade", number, leg, side, quantity, realised, fee, rest @ ..] => {
+                let number: i64 = number.parse().unwrap();
+                let mut order = self.order(number, &leg_of(leg), side, quantity, &[]);
+                (order.kind, order.executed) = (OrderKind::Market, order.quantity);
+                order.status = if rest.contains(&"partly") {
+                    OrderStatus::PartiallyFilled
+                } else {
+                    OrderStatus::Filled
+                };
+                if rest.contains(&"ours") {
+                    (order.client_id, order.reduce_only) = (ClientOrderId::new("bs-0123").ok(), true);
+                }
+                order.trade = Some(Trade {
+                    id: number,
+                    realised: realised.parse().unwrap(),
+                    fee: Some((Asset::new("USDT").unwrap(), fee.parse().unwrap())),
+                });
+                venue(Event::Order(order))
+            }
             // algo ID triggering|filled|ended: what became of a conditional order; the child is told on its own.
             ["algo", id, status] => {
                 let id = id.parse().unwrap();
@@ -336,6 +356,7 @@ impl Stage {
             average: None,
             reduce_only: reduce.leg().side == PositionSide::Both && !rest.contains(&"plain"),
             close_position: false,
+            trade: None,
             status: status_of(status),
             at: self.now,
         })

@@ -5,7 +5,9 @@
 use super::frames::shown;
 use super::{algo_status, element, margin_type, order_kind, order_status, position_side, side};
 use crate::event::{AccountUpdate, BalanceChange, CalledPosition, Event, MarginCall, PositionChange, Reason};
-use crate::model::{Leg, MarginType, Money, Order, OrderId, Price, Qty, Store, Timestamp};
+use crate::model::{
+    Leg, MarginType, Money, Order, OrderId, Price, Qty, Store, Timestamp, Trade,
+};
 use crate::venue::binance::wire::{self, Bad};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -65,7 +67,11 @@ fn reason(name: &str) -> Reason {
 /// An order of the regular store.
 pub fn order_update(update: wire::OrderEvent<'_, wire::OrderBody<'_>>) -> Result<Vec<Event>, Bad> {
     let o = update.o;
-    Ok(vec![Event::Order(Order {
+    let (trade, bad) = match trade(&o) {
+        Ok(trade) => (trade, None),
+        Err(bad) => (None, Some(bad)),
+    };
+    let event = Event::Order(Order {
         id: OrderId {
             store: Store::Regular,
             symbol: o.s.read("s")?,
@@ -84,7 +90,27 @@ pub fn order_update(update: wire::OrderEvent<'_, wire::OrderBody<'_>>) -> Result
         close_position: o.cp,
         status: order_status(o.status.as_str()),
         at: Timestamp::from_ms(update.transaction_time.read("T")?),
-    })])
+        trade,
+    });
+    Ok(with_doubt(event, "ORDER_TRADE_UPDATE", bad))
+}
+
+/// The fill that an event is about. No commission is pushed when none was taken (binance-usdm.md 4.2).
+fn trade(o: &wire::OrderBody<'_>) -> Result<Option<Trade>, Bad> {
+    let kind = o.x.as_ref().map_or("", |text| text.as_str());
+    if !["TRADE", "CALCULATED"].contains(&kind) {
+        return Ok(None);
+    }
+    let fee = match (o.n, &o.fee_asset) {
+        (Some(number), Some(asset)) => Some((asset.read("N")?, number.read("n")?)),
+        (Some(_), None) => return Err(Bad("N")),
+        (None, _) => None,
+    };
+    Ok(Some(Trade {
+        id: o.t.map_or(Ok(0), |number| number.read("t"))?,
+        realised: o.rp.ok_or(Bad("rp"))?.read("rp")?,
+        fee,
+    }))
 }
 
 /// An order of the conditional store.
@@ -110,6 +136,7 @@ pub fn algo_update(update: wire::OrderEvent<'_, wire::AlgoBody<'_>>) -> Result<V
         close_position: o.cp,
         status: algo_status(o.status.as_str()),
         at: Timestamp::from_ms(update.transaction_time.read("T")?),
+        trade: None,
     })])
 }
 

@@ -124,6 +124,16 @@ pub struct OrderBody<'a> {
     pub ps: Text<'a>,
     #[serde(default)]
     pub cp: bool,
+    #[serde(borrow)]
+    pub x: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub t: Option<Num<'a>>,
+    #[serde(borrow)]
+    pub rp: Option<Num<'a>>,
+    #[serde(borrow)]
+    pub n: Option<Num<'a>>,
+    #[serde(borrow, rename = "N")]
+    pub fee_asset: Option<Text<'a>>,
 }
 
 /// `ALGO_UPDATE.o`. Source: user data streams page, "Event: Algo Order Update".

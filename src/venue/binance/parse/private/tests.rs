@@ -282,3 +282,46 @@ fn pa_14_the_expiry_of_the_key_takes_the_stream_down_whatever_form_its_time_has(
         );
     }
 }
+
+#[test]
+fn a_fill_is_told_with_its_profit_and_its_fee_and_nothing_else_is_a_fill() {
+    let filled = fixture("private-order-trade-update-filled");
+    let check = |from: &str, to: &str| {
+        assert!(filled.contains(from), "{from}");
+        let frame = private(&filled.replace(from, to));
+        let Some(Event::Order(order)) = frame.events.first() else {
+            panic!("{frame:?}");
+        };
+        let fee = |trade: &Trade| {
+            let fee = trade.fee.as_ref();
+            fee.map_or("no fee".into(), |(asset, fee)| format!("{fee} {asset}"))
+        };
+        let told = order.trade.as_ref();
+        let told = told.map_or("no fill".into(), |trade| {
+            format!("{} {} {}", trade.id, trade.realised, fee(trade))
+        });
+        // What cannot be read of a fill leaves the order as it was told, and a doubt.
+        if frame.events.len() > 1 {
+            format!("{told}, in doubt")
+        } else {
+            told
+        }
+    };
+    for (from, to, expected) in [
+        (r#""X""#, r#""X""#, "510000077 -4.875 6.198 USDT"),
+        (r#""N":"USDT","n":"6.198","#, "", "510000077 -4.875 no fee"),
+        (
+            r#""x":"TRADE""#,
+            r#""x":"CALCULATED""#,
+            "510000077 -4.875 6.198 USDT",
+        ),
+        (r#""x":"TRADE""#, r#""x":"NEW""#, "no fill"),
+        (r#""x":"TRADE","#, "", "no fill"),
+        (r#""rp":"-4.875","#, "", "no fill, in doubt"),
+        (r#""rp":"-4.875""#, r#""rp":"NaN""#, "no fill, in doubt"),
+        (r#""n":"6.198""#, r#""n":"x""#, "no fill, in doubt"),
+        (r#""N":"USDT","#, "", "no fill, in doubt"),
+    ] {
+        assert_eq!(check(from, to), expected, "{from} -> {to}");
+    }
+}
