@@ -354,7 +354,7 @@ impl Guard {
         if !is_urgent && !may_be_due {
             return;
         }
-        let drifting: Drifting = self.policies.iter().map(|policy| policy.memory.clone()).collect();
+        let drifting: Drifting = self.policies.iter().map(|policy| policy.memory.kept()).collect();
         if is_urgent
             || self
                 .saved
@@ -425,6 +425,7 @@ impl Guard {
                 Action::Flatten if is_working => State::Flattening,
                 Action::Reduce(_) if is_working => State::Reducing,
                 _ if manual => State::Latched,
+                action if !action.blocks() => continue,
                 _ => State::Blocked,
             };
             held = Some(held.map_or(state, |known: State| known.graver(state)));

@@ -277,6 +277,7 @@ fn read_policy(kept: KeptPolicy) -> Result<SavedPolicy, StateError> {
             last: money(kept.last)?,
             last_at: kept.last_at.map(Timestamp::from_ms),
             note: kept.note,
+            ..Memory::default()
         },
         trips: collect(kept.trips, |trip| {
             Ok(SavedTrip {
@@ -449,6 +450,7 @@ mod tests {
             last: Some("-50".parse().unwrap()),
             last_at: Some(at),
             note: Some("note".into()),
+            ..Memory::default()
         };
         let telling = crate::book::Telling {
             asset: usdt,

@@ -1,7 +1,8 @@
 //! What a policy remembers over time and restarts.
 
 use crate::book::Book;
-use crate::model::{Money, Timestamp};
+use crate::model::{Money, OrderId, Timestamp};
+use std::collections::BTreeMap;
 
 /// A policy's memory. Each type uses what it needs and leaves the rest `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,9 +21,26 @@ pub struct Memory {
     pub last_at: Option<Timestamp>,
     /// How the mark came about, when it is not the plain way.
     pub note: Option<String>,
+    /// Since when, by our clock, these open orders have had no position to close. No more than are open. Not kept over
+    /// a restart: each waits out its time again.
+    pub orphans: BTreeMap<OrderId, Timestamp>,
 }
 
 impl Memory {
+    /// What survives a restart of it.
+    pub fn kept(&self) -> Memory {
+        Memory {
+            mark: self.mark,
+            flows: self.flows,
+            since: self.since,
+            until: self.until,
+            last: self.last,
+            last_at: self.last_at,
+            note: self.note.clone(),
+            ..Memory::default()
+        }
+    }
+
     /// Remembers the newest trusted equity.
     pub fn saw(&mut self, equity: Money, book: &Book) {
         self.last = Some(equity);

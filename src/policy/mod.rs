@@ -10,6 +10,7 @@ pub mod margin_call;
 pub mod margin_ratio;
 pub mod max_position;
 mod memory;
+pub mod orphan_orders;
 pub mod period_loss;
 pub mod spec;
 
@@ -17,7 +18,7 @@ pub use memory::Memory;
 pub use spec::{Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySet, PolicySpec, Rung, SymbolFilter};
 
 use crate::book::{Book, Bucket, Missing};
-use crate::model::{Leg, Timestamp};
+use crate::model::{Leg, OrderId, Timestamp};
 use std::fmt;
 
 /// What an assessment is about, and what a rung acts upon.
@@ -40,6 +41,20 @@ pub struct View<'a> {
     pub memory: &'a Memory,
     /// The policy as written.
     pub spec: &'a PolicySpec,
+}
+
+impl View<'_> {
+    /// When the earliest of some clocks, begun at these times, reaches a threshold.
+    fn next_threshold(&self, begun: impl Iterator<Item = Timestamp>) -> Option<Timestamp> {
+        let now = self.book.now();
+        let at = |began: Timestamp| {
+            self.spec.ladder.iter().filter_map(move |rung| match rung.at {
+                Some(Amount::Time(span)) => Some(began.after(span)),
+                _ => None,
+            })
+        };
+        begun.flat_map(at).filter(|at| *at > now).min()
+    }
 }
 
 /// One measurement.
@@ -72,6 +87,7 @@ impl Kind {
         match self {
             Kind::Drawdown(drawdown) => drawdown.observe(memory, spec, book),
             Kind::PeriodLoss(period_loss) => period_loss.observe(memory, book),
+            Kind::OrphanOrders(policy) => policy.observe(memory, spec, book),
             Kind::MarginRatio(_) | Kind::MarginCall(_) | Kind::MaxPosition(_) | Kind::Blind(_) => {}
         }
     }
@@ -85,6 +101,7 @@ impl Kind {
             Kind::Drawdown(policy) => policy.assess(view, out),
             Kind::PeriodLoss(policy) => policy.assess(view, out),
             Kind::Blind(policy) => policy.assess(view, out),
+            Kind::OrphanOrders(policy) => policy.assess(view, out),
         }
     }
 
@@ -96,6 +113,7 @@ impl Kind {
             Kind::Drawdown(policy) => policy.explain(view),
             Kind::PeriodLoss(policy) => policy.explain(view),
             Kind::Blind(policy) => policy.explain(view),
+            Kind::OrphanOrders(policy) => policy.explain(view, scope),
         }
     }
 
@@ -104,7 +122,15 @@ impl Kind {
         match self {
             Kind::MarginRatio(_) | Kind::MarginCall(_) => margin_ratio::has_reached(view, scope, to),
             Kind::MaxPosition(policy) => policy.has_reached(view, scope, to),
-            Kind::Drawdown(_) | Kind::PeriodLoss(_) | Kind::Blind(_) => false,
+            Kind::Drawdown(_) | Kind::PeriodLoss(_) | Kind::Blind(_) | Kind::OrphanOrders(_) => false,
+        }
+    }
+
+    /// The orders that a `cancel` at this threshold is for. Only types that allow the action name any.
+    pub fn offenders(&self, view: View<'_>, scope: &Scope, at: Option<Amount>) -> Vec<OrderId> {
+        match self {
+            Kind::OrphanOrders(policy) => policy.offenders(view, scope, at),
+            _ => Vec::new(),
         }
     }
 
@@ -114,6 +140,7 @@ impl Kind {
             Kind::MarginCall(policy) => policy.next_change(view),
             Kind::PeriodLoss(_) | Kind::Drawdown(_) => view.memory.until,
             Kind::Blind(policy) => policy.next_change(view),
+            Kind::OrphanOrders(policy) => policy.next_change(view),
             Kind::MarginRatio(_) | Kind::MaxPosition(_) => None,
         }
     }

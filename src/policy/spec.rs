@@ -1,7 +1,7 @@
 //! What an owner wrote, checked and with units: the input of the policy engine. Built by `config`, never by hand.
 
 use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
-use super::{max_position::MaxPosition, period_loss::PeriodLoss};
+use super::{max_position::MaxPosition, orphan_orders::OrphanOrders, period_loss::PeriodLoss};
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use rust_decimal::Decimal;
 use std::fmt;
@@ -51,6 +51,8 @@ pub enum Kind {
     PeriodLoss(PeriodLoss),
     /// Time without proof of life.
     Blind(Blind),
+    /// Time that a closing order outlives its position.
+    OrphanOrders(OrphanOrders),
 }
 
 /// Whether a policy or a rung acts.
@@ -108,6 +110,8 @@ pub struct Rung {
 pub enum Action {
     /// Tells people.
     Alert,
+    /// Cancels the orders that the policy names, and nothing else.
+    Cancel,
     /// Cancels what could add exposure, and keeps doing so.
     Block,
     /// Blocks, and closes the least that reaches the aim.
@@ -154,6 +158,7 @@ impl Kind {
             Kind::Drawdown(_) => "drawdown",
             Kind::PeriodLoss(_) => "period_loss",
             Kind::Blind(_) => "blind",
+            Kind::OrphanOrders(_) => "orphan_orders",
         }
     }
 }
@@ -163,20 +168,38 @@ impl Action {
     pub fn name(&self) -> &'static str {
         match self {
             Action::Alert => "alert",
+            Action::Cancel => "cancel",
             Action::Block => "block",
             Action::Reduce(_) => "reduce",
             Action::Flatten => "flatten",
         }
     }
 
-    /// Severity: alert 1, block 2, reduce 3, flatten 4.
+    /// The number of an action in a kept state. It never changes and says nothing of severity: see [`Action::severity`].
     pub fn level(&self) -> u8 {
         match self {
             Action::Alert => 1,
             Action::Block => 2,
             Action::Reduce(_) => 3,
             Action::Flatten => 4,
+            Action::Cancel => 5,
         }
+    }
+
+    /// Severity, in the order of ladders: the more of what an owner has it takes away, the higher.
+    pub fn severity(&self) -> u8 {
+        match self {
+            Action::Alert => 1,
+            Action::Cancel => 2,
+            Action::Block => 4,
+            Action::Reduce(_) => 5,
+            Action::Flatten => 6,
+        }
+    }
+
+    /// Whether it cancels everything that could add exposure.
+    pub fn blocks(&self) -> bool {
+        self.severity() >= Action::Block.severity()
     }
 }
 

@@ -87,10 +87,6 @@ impl Demand {
         }
     }
 
-    /// Severity, as [`Action::level`].
-    pub fn level(&self) -> u8 {
-        self.action.level()
-    }
 }
 
 /// Everything in force that is more than an alert, in the order of policies, then kills, then counters.

@@ -5,6 +5,7 @@ pub mod cut;
 pub mod demand;
 mod effect;
 pub mod flights;
+mod offend;
 pub mod plan;
 mod stops;
 mod sweep;

@@ -6,6 +6,7 @@
 use super::cut::{COST, Piece, least_cut};
 use super::demand::Demand;
 use super::flights::Flights;
+use super::offend::offenders;
 use super::sweep::cancels;
 use super::verify::verify;
 use super::{Driver, Needs};
@@ -104,6 +105,7 @@ impl Planner {
             flights,
         };
         cancels(&sight, &mut round);
+        offenders(&sight, &mut round);
         let targets = targets(&sight);
         for (leg, (target, demand)) in &targets {
             self.reduce(&sight, leg, *target, *demand, &mut round);
@@ -249,11 +251,14 @@ fn attempt(
     }
 }
 
-/// The highest demand on a leg: the first of the most severe.
+/// The highest demand on a leg that blocks: the first of the most severe.
 pub(super) fn highest(sight: &Sight<'_>, leg: &Leg) -> Option<usize> {
     let mut best: Option<(u8, usize)> = None;
     for (index, demand) in sight.demands.iter().enumerate() {
-        let level = demand.level();
+        let level = demand.action.severity();
+        if !demand.action.blocks() {
+            continue;
+        }
         if best.is_none_or(|(known, _)| level > known) && demand.covers(sight.book, sight.policies, leg) {
             best = Some((level, index));
         }
@@ -278,7 +283,7 @@ fn targets(sight: &Sight<'_>) -> BTreeMap<Leg, (Qty, usize)> {
             .filter(|leg| demand.covers(sight.book, sight.policies, leg))
             .collect();
         match demand.action {
-            Action::Alert | Action::Block => {}
+            Action::Alert | Action::Cancel | Action::Block => {}
             Action::Flatten => covered.into_iter().for_each(|leg| ask(leg, Qty::ZERO, index)),
             Action::Reduce(_) if demand.fulfilled => {}
             Action::Reduce(Cut::Fraction(_)) => {

@@ -47,7 +47,7 @@ pub(super) fn verify(sight: &Sight<'_>, targets: &BTreeMap<Leg, (Qty, usize)>, r
     };
     for (index, demand) in sight.demands.iter().enumerate() {
         match demand.action {
-            Action::Alert | Action::Block => {}
+            Action::Alert | Action::Cancel | Action::Block => {}
             Action::Reduce(_) if demand.fulfilled => {}
             // Nothing is known of any position yet, which is not the same as nothing being held.
             Action::Reduce(_) if book.holdings_read().is_none() => round.working.push(index),

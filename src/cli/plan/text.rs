@@ -384,16 +384,16 @@ fn does(rung: &RungView) -> String {
     let effect = &rung.effect;
     let aim = match rung.action {
         Action::Alert => return String::new(),
-        Action::Block if effect.cancels == 0 && effect.unsized_because.is_none() => {
+        Action::Cancel | Action::Block if effect.cancels == 0 && effect.unsized_because.is_none() => {
             return "nothing to cancel".into();
         }
         Action::Reduce(Cut::To(to)) => format!("to {to}: "),
         Action::Reduce(Cut::Fraction(share)) => format!("{}: ", share.percent()),
-        Action::Block | Action::Flatten => String::new(),
+        Action::Cancel | Action::Block | Action::Flatten => String::new(),
     };
     match &effect.unsized_because {
         Some(why) => format!("{aim}{RED}cannot be told: {why}{PLAIN}"),
-        None if effect.closes.is_empty() && rung.action != Action::Block => {
+        None if effect.closes.is_empty() && !matches!(rung.action, Action::Cancel | Action::Block) => {
             let rest = if effect.is_nothing() {
                 String::new()
             } else {

@@ -20,7 +20,7 @@ pub fn sentence(policy: &PolicySpec, rung: &Rung) -> String {
     };
     let (when, what) = (when(&policy.kind, rung.at), what(&policy.kind, &rung.action));
     let stays = match rung.action {
-        Action::Alert => String::new(),
+        Action::Alert | Action::Cancel => String::new(),
         _ => stays(policy, rung),
     };
     format!("{when}{hold}: {what}{stays}{mode}.")
@@ -50,12 +50,14 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
             )
         }
         Kind::Blind(_) => format!("after {at} without proof of life"),
+        Kind::OrphanOrders(_) => format!("when a closing order has had no position to close for {at}"),
     }
 }
 
 fn what(kind: &Kind, action: &Action) -> String {
     match action {
         Action::Alert => "tells people".into(),
+        Action::Cancel => "cancels just these orders".into(),
         Action::Block => "cancels orders that could add exposure".into(),
         Action::Reduce(Cut::Fraction(share)) => {
             let share = exact(&Amount::Ratio(*share));

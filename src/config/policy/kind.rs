@@ -9,28 +9,29 @@ use crate::policy::drawdown::{Drawdown, HighWater};
 use crate::policy::margin_call::MarginCall;
 use crate::policy::margin_ratio::MarginRatio;
 use crate::policy::max_position::{MaxPosition, Measure};
+use crate::policy::orphan_orders::OrphanOrders;
 use crate::policy::period_loss::{Base, Period, PeriodLoss};
 use crate::policy::spec::Kind;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 /// The types that this version has.
-const BUILT: [&str; 6] = [
+const BUILT: [&str; 7] = [
     "margin_ratio",
     "margin_call",
     "max_position",
     "drawdown",
     "period_loss",
     "blind",
+    "orphan_orders",
 ];
 
 /// The types that are planned.
-const PLANNED: [&str; 13] = [
+const PLANNED: [&str; 12] = [
     "liquidation_distance",
     "loss_velocity",
     "max_exposure",
     "unprotected_position",
-    "orphan_orders",
     "order_limits",
     "forced_event",
     "loss_streak",
@@ -63,6 +64,14 @@ pub(super) struct Shape {
     pub to: Option<Unit>,
 }
 
+/// The actions that a type allows.
+pub(super) fn actions(type_name: &str) -> &'static [&'static str] {
+    match type_name {
+        "orphan_orders" => &["alert", "cancel"],
+        _ => &["alert", "block", "reduce", "flatten"],
+    }
+}
+
 /// Reads the keys of the type `name`. The shape is known even when the keys are wrong, so that the ladder can be
 /// checked too.
 pub(super) fn read(
@@ -88,6 +97,7 @@ pub(super) fn read(
             (shape, Some(Kind::MarginCall(MarginCall)))
         }
         "blind" => (at_only(Unit::Time), Some(Kind::Blind(Blind))),
+        "orphan_orders" => (at_only(Unit::Time), Some(Kind::OrphanOrders(OrphanOrders))),
         "max_position" => {
             let (unit, kind) = max_position(fields, problems);
             (both(unit), kind)
@@ -108,6 +118,7 @@ pub(super) fn unknown(fields: &mut Fields<'_>, name: &str, problems: &mut Proble
         problems.error(&node.place, "not-built", message, built);
     } else {
         let hint = match nearest(name, BUILT.into_iter().chain(PLANNED)) {
+            Some(near) if BUILT.contains(&near) => format!("did you mean `{near}`?"),
             Some(near) => format!("did you mean `{near}`? {built}"),
             None => built,
         };

@@ -2,7 +2,7 @@
 
 use super::amount::{amount, share};
 use super::envelope::{latch, mode};
-use super::kind::Shape;
+use super::kind::{Shape, actions};
 use crate::config::fields::{Fields, short, span};
 use crate::config::nearest::{list, nearest};
 use crate::config::node::{Node, Place, Problems, Value};
@@ -138,25 +138,33 @@ fn action(
     at: Option<Amount>,
     problems: &mut Problems,
 ) -> Option<Action> {
-    const WORDS: [&str; 4] = ["alert", "block", "reduce", "flatten"];
+    const WORDS: [&str; 5] = ["alert", "cancel", "block", "reduce", "flatten"];
+    let allowed = actions(type_name);
     let (to, fraction) = (fields.get("to"), fields.get("fraction"));
     let Some(node) = fields.get("action") else {
-        fields.missing("action", format!("one of {}", list(WORDS)), problems);
+        fields.missing("action", format!("one of {}", list(allowed.iter().copied())), problems);
         return None;
     };
     let written = fields.text("action", problems)?;
+    if WORDS.contains(&written) && !allowed.contains(&written) {
+        let message = format!("action `{written}` is not possible for type `{type_name}`");
+        let hint = format!("it allows {}", list(allowed.iter().copied()));
+        problems.error(&node.place, "action", message, hint);
+        return None;
+    }
     let plain = match written {
         "reduce" => return cut(fields, type_name, shape, at, problems).map(Action::Reduce),
         "alert" => Action::Alert,
+        "cancel" => Action::Cancel,
         "block" => Action::Block,
         "flatten" => Action::Flatten,
-        "cancel" | "place_stop" => {
+        "place_stop" => {
             let message = format!("action `{written}` is not built yet in this version");
             problems.error(
                 &node.place,
                 "not-built",
                 message,
-                format!("built are {}", list(WORDS)),
+                format!("built are {}", list(allowed.iter().copied())),
             );
             return None;
         }
@@ -164,9 +172,9 @@ fn action(
             let message = format!(
                 "there is no action `{}`; it is one of {}",
                 short(written),
-                list(WORDS)
+                list(allowed.iter().copied())
             );
-            let hint = nearest(written, WORDS).map(|word| format!("did you mean `{word}`?"));
+            let hint = nearest(written, allowed.iter().copied()).map(|word| format!("did you mean `{word}`?"));
             problems.error(&node.place, "unknown-word", message, hint);
             return None;
         }
@@ -266,7 +274,7 @@ fn in_order(rungs: &[Written], problems: &mut Problems) {
                 continue;
             }
         }
-        let (low, high) = (before.action.level(), after.action.level());
+        let (low, high) = (before.action.severity(), after.action.severity());
         if high < low || (high == low && after.at.is_none()) {
             let message = format!(
                 "`{}` comes after `{}`: actions must not get milder",

@@ -162,6 +162,7 @@ fn rungs_are_strict() {
         ),
         (r#"{ at = "50%", action = "block", to = "40%" }"#, "target 6:44"),
         (r#"{ at = "50%", action = "place_stop" }"#, "not-built 6:35"),
+        (r#"{ at = "50%", action = "cancel" }"#, "action 6:35"),
         (
             r#"{ at = "50%", action = "alert", latch = "until_reset" }"#,
             "latch 6:52",
@@ -391,6 +392,18 @@ fn each_type_has_its_own_keys() {
             "ladder = [ { action = \"alert\" }, { action = \"alert\" } ]".into(),
             "order 6:45",
         ),
+        ("type = \"orphan_orders\"", alert("10s"), "fine"),
+        ("type = \"orphan_orders\"", alert("10"), "unit 6:19"),
+        (
+            "type = \"orphan_orders\"",
+            "ladder = [ { at = \"5s\", action = \"cancel\" } ]".into(),
+            "fine",
+        ),
+        (
+            "type = \"orphan_orders\"",
+            "ladder = [ { at = \"5s\", action = \"cancel\" }, { at = \"9s\", action = \"block\" } ]".into(),
+            "action 6:68",
+        ),
         ("type = \"custom\"", alert("1"), "not-built 5:8"),
         ("type = \"margin_ration\"", alert("50%"), "unknown-type 5:8"),
     ] {
@@ -439,7 +452,7 @@ fn hints_say_what_to_write() {
         ),
         (
             file("id = \"a\"\ntype = \"drawdwn\"\nladder = []"),
-            "did you mean `drawdown`? built are `margin_ratio`, `margin_call`, `max_position`, `drawdown`, `period_loss`, `blind`",
+            "did you mean `drawdown`?",
         ),
         (
             file("id = \"a\"\ntype = \"blind\"\nladdr = []"),
