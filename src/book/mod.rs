@@ -3,6 +3,7 @@
 //! Rules: absence in a stream event means unchanged; absence in a complete reading means zero, unless the stream
 //! spoke of it a moment ago; a failed reading changes nothing; older facts never undo newer ones.
 
+mod acts;
 mod equity;
 mod gap;
 mod link;
@@ -11,6 +12,7 @@ mod orders;
 mod reading;
 mod transfers;
 
+pub use acts::Act;
 pub use equity::CURRENCY;
 pub use gap::Gap;
 pub use link::LinkView;
@@ -123,6 +125,7 @@ pub struct Book {
     calls: BTreeMap<Bucket, Timestamp>,
     gaps: BTreeMap<Bucket, Gap>,
     flow: Option<Money>,
+    acts: Vec<Act>,
     unclassified: bool,
     mismatches: u64,
     unknown_events: u64,
@@ -147,7 +150,10 @@ impl Book {
             Event::Order(order) => {
                 self.link.spoke(now);
                 let at = self.plausible(order.at);
-                self.orders.update(now, &Order { at, ..order.clone() });
+                let order = Order { at, ..order.clone() };
+                if self.orders.update(now, &order) {
+                    self.acts.push(Act::Order(order));
+                }
             }
             Event::MarginCall(call) => {
                 self.link.spoke(now);
@@ -160,7 +166,10 @@ impl Book {
                 }
             }
             Event::Holdings(holdings) => self.holdings(holdings),
-            Event::OpenOrders(store, orders) => self.orders.read(now, *store, orders),
+            Event::OpenOrders(store, orders) => {
+                let fresh = self.orders.read(now, *store, orders);
+                self.acts.extend(fresh.into_iter().map(Act::Order));
+            }
             Event::Settings(settings) => {
                 self.settings = Some(*settings);
                 self.settings_read = Some(now);
@@ -193,6 +202,7 @@ impl Book {
     pub fn begin(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
         self.flow = None;
+        self.acts.clear();
         self.unclassified = false;
         self.equity_now.take();
     }
@@ -440,6 +450,11 @@ impl Book {
     /// Money that crossed the account's border in this step, in [`CURRENCY`].
     pub fn flow(&self) -> Option<Money> {
         self.flow
+    }
+
+    /// What was done on the account in this step. A reading of all open orders bounds it.
+    pub fn acts(&self) -> &[Act] {
+        &self.acts
     }
 
     /// Whether a balance moved in this step for a reason that is not known.

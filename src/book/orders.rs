@@ -26,14 +26,15 @@ struct Tracked {
 }
 
 impl Orders {
-    /// An event about one order.
-    pub(super) fn update(&mut self, now: Timestamp, order: &Order) {
+    /// An event about one order; whether it is the first that is known of it.
+    pub(super) fn update(&mut self, now: Timestamp, order: &Order) -> bool {
         if self.ended.iter().any(|(id, _)| *id == order.id) {
-            return;
+            return false;
         }
+        let is_first = !self.open.contains_key(&order.id);
         if order.status.is_terminal() {
             self.forget(now, &order.id);
-            return;
+            return is_first;
         }
         let older = self.open.get(&order.id).is_some_and(|known| {
             known.order.at > order.at || (known.order.at == order.at && known.order.executed > order.executed)
@@ -47,10 +48,12 @@ impl Orders {
                 },
             );
         }
+        is_first
     }
 
-    /// A complete reading of one store.
-    pub(super) fn read(&mut self, now: Timestamp, store: Store, orders: &[Order]) {
+    /// A complete reading of one store. Gives the orders that came since the one before it and were not told.
+    pub(super) fn read(&mut self, now: Timestamp, store: Store, orders: &[Order]) -> Vec<Order> {
+        let mut fresh = Vec::new();
         let mut listed: BTreeMap<&OrderId, &Order> = BTreeMap::new();
         for order in orders {
             listed.insert(&order.id, order);
@@ -66,12 +69,15 @@ impl Orders {
                 .open
                 .get(&order.id)
                 .map_or(Timestamp::default(), |known| known.touched);
-            self.update(touched, order);
+            if self.update(touched, order) && self.is_read(store) {
+                fresh.push(order.clone());
+            }
         }
         match store {
             Store::Regular => self.read_regular = Some(now),
             Store::Conditional => self.read_conditional = Some(now),
         }
+        fresh
     }
 
     /// An order is over.

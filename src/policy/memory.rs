@@ -2,7 +2,7 @@
 
 use crate::book::Book;
 use crate::model::{Money, OrderId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A policy's memory. Each type uses what it needs and leaves the rest `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,9 @@ pub struct Memory {
     /// Since when, by our clock, these open orders have had no position to close. No more than are open. Not kept over
     /// a restart: each waits out its time again.
     pub orphans: BTreeMap<OrderId, Timestamp>,
+    /// Orders placed within the last minute and when, by our clock, oldest first. Not kept over a restart: it is about a
+    /// minute.
+    pub placed: VecDeque<(OrderId, Timestamp)>,
 }
 
 impl Memory {

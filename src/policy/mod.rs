@@ -10,6 +10,7 @@ pub mod margin_call;
 pub mod margin_ratio;
 pub mod max_position;
 mod memory;
+pub mod order_limits;
 pub mod orphan_orders;
 pub mod period_loss;
 pub mod spec;
@@ -88,6 +89,7 @@ impl Kind {
             Kind::Drawdown(drawdown) => drawdown.observe(memory, spec, book),
             Kind::PeriodLoss(period_loss) => period_loss.observe(memory, book),
             Kind::OrphanOrders(policy) => policy.observe(memory, spec, book),
+            Kind::OrderLimits(policy) => policy.observe(memory, spec, book),
             Kind::MarginRatio(_) | Kind::MarginCall(_) | Kind::MaxPosition(_) | Kind::Blind(_) => {}
         }
     }
@@ -102,6 +104,7 @@ impl Kind {
             Kind::PeriodLoss(policy) => policy.assess(view, out),
             Kind::Blind(policy) => policy.assess(view, out),
             Kind::OrphanOrders(policy) => policy.assess(view, out),
+            Kind::OrderLimits(policy) => policy.assess(view, out),
         }
     }
 
@@ -114,6 +117,7 @@ impl Kind {
             Kind::PeriodLoss(policy) => policy.explain(view),
             Kind::Blind(policy) => policy.explain(view),
             Kind::OrphanOrders(policy) => policy.explain(view, scope),
+            Kind::OrderLimits(policy) => policy.explain(view),
         }
     }
 
@@ -122,7 +126,11 @@ impl Kind {
         match self {
             Kind::MarginRatio(_) | Kind::MarginCall(_) => margin_ratio::has_reached(view, scope, to),
             Kind::MaxPosition(policy) => policy.has_reached(view, scope, to),
-            Kind::Drawdown(_) | Kind::PeriodLoss(_) | Kind::Blind(_) | Kind::OrphanOrders(_) => false,
+            Kind::Drawdown(_)
+            | Kind::PeriodLoss(_)
+            | Kind::Blind(_)
+            | Kind::OrphanOrders(_)
+            | Kind::OrderLimits(_) => false,
         }
     }
 
@@ -130,6 +138,7 @@ impl Kind {
     pub fn offenders(&self, view: View<'_>, scope: &Scope, at: Option<Amount>) -> Vec<OrderId> {
         match self {
             Kind::OrphanOrders(policy) => policy.offenders(view, scope, at),
+            Kind::OrderLimits(policy) => policy.offenders(view),
             _ => Vec::new(),
         }
     }
@@ -141,6 +150,7 @@ impl Kind {
             Kind::PeriodLoss(_) | Kind::Drawdown(_) => view.memory.until,
             Kind::Blind(policy) => policy.next_change(view),
             Kind::OrphanOrders(policy) => policy.next_change(view),
+            Kind::OrderLimits(policy) => policy.next_change(view),
             Kind::MarginRatio(_) | Kind::MaxPosition(_) => None,
         }
     }

@@ -1,7 +1,7 @@
 //! What an owner wrote, checked and with units: the input of the policy engine. Built by `config`, never by hand.
 
 use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
-use super::{max_position::MaxPosition, orphan_orders::OrphanOrders, period_loss::PeriodLoss};
+use super::{max_position::MaxPosition, order_limits::OrderLimits, orphan_orders::OrphanOrders, period_loss::PeriodLoss};
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use rust_decimal::Decimal;
 use std::fmt;
@@ -53,6 +53,8 @@ pub enum Kind {
     Blind(Blind),
     /// Time that a closing order outlives its position.
     OrphanOrders(OrphanOrders),
+    /// Limits on orders.
+    OrderLimits(OrderLimits),
 }
 
 /// Whether a policy or a rung acts.
@@ -159,6 +161,7 @@ impl Kind {
             Kind::PeriodLoss(_) => "period_loss",
             Kind::Blind(_) => "blind",
             Kind::OrphanOrders(_) => "orphan_orders",
+            Kind::OrderLimits(_) => "order_limits",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::model::{Money, Qty, Ratio, Span};
 use crate::policy::max_position::Measure;
+use crate::policy::order_limits::OrderLimits;
 use crate::policy::period_loss::Period;
 use crate::policy::spec::{Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySpec, Rung};
 use rust_decimal::Decimal;
@@ -50,8 +51,27 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
             )
         }
         Kind::Blind(_) => format!("after {at} without proof of life"),
+        Kind::OrderLimits(limits) => format!("when {}", beyond(limits)),
         Kind::OrphanOrders(_) => format!("when a closing order has had no position to close for {at}"),
     }
+}
+
+fn beyond(limits: &OrderLimits) -> String {
+    let mut told = Vec::new();
+    if let Some(most) = limits.max_open_orders {
+        told.push(format!("more than {most} orders are open"));
+    }
+    if let Some(most) = limits.max_orders_per_minute {
+        told.push(format!("more than {most} orders are placed in a minute"));
+    }
+    if let Some(most) = limits.max_order_notional {
+        told.push(format!("an order is worth more than {most}"));
+    }
+    if let Some(most) = limits.max_price_deviation {
+        let most = exact(&Amount::Ratio(most));
+        told.push(format!("an order lies further than {most} from the mark price"));
+    }
+    told.join(", or ")
 }
 
 fn what(kind: &Kind, action: &Action) -> String {

@@ -1,7 +1,7 @@
 //! The types of policy: their own keys, and what their thresholds are written in.
 
-use super::amount::{Unit, money};
-use crate::config::fields::{Fields, short};
+use super::amount::{Unit, money, share};
+use crate::config::fields::{Fields, number, short};
 use crate::config::nearest::{list, nearest};
 use crate::config::node::Problems;
 use crate::policy::blind::Blind;
@@ -9,6 +9,7 @@ use crate::policy::drawdown::{Drawdown, HighWater};
 use crate::policy::margin_call::MarginCall;
 use crate::policy::margin_ratio::MarginRatio;
 use crate::policy::max_position::{MaxPosition, Measure};
+use crate::policy::order_limits::OrderLimits;
 use crate::policy::orphan_orders::OrphanOrders;
 use crate::policy::period_loss::{Base, Period, PeriodLoss};
 use crate::policy::spec::Kind;
@@ -16,7 +17,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 /// The types that this version has.
-const BUILT: [&str; 7] = [
+const BUILT: [&str; 8] = [
     "margin_ratio",
     "margin_call",
     "max_position",
@@ -24,15 +25,15 @@ const BUILT: [&str; 7] = [
     "period_loss",
     "blind",
     "orphan_orders",
+    "order_limits",
 ];
 
 /// The types that are planned.
-const PLANNED: [&str; 12] = [
+const PLANNED: [&str; 11] = [
     "liquidation_distance",
     "loss_velocity",
     "max_exposure",
     "unprotected_position",
-    "order_limits",
     "forced_event",
     "loss_streak",
     "trading_window",
@@ -43,7 +44,7 @@ const PLANNED: [&str; 12] = [
 ];
 
 /// Keys that only one type has, to explain them in another.
-const OWN_KEYS: [(&str, &str); 9] = [
+const OWN_KEYS: [(&str, &str); 13] = [
     ("high_water", "drawdown"),
     ("lock_floor_at", "drawdown"),
     ("period", "period_loss"),
@@ -53,6 +54,10 @@ const OWN_KEYS: [(&str, &str); 9] = [
     ("initial", "period_loss"),
     ("measure", "max_position"),
     ("count_open_orders", "max_position"),
+    ("max_open_orders", "order_limits"),
+    ("max_order_notional", "order_limits"),
+    ("max_orders_per_minute", "order_limits"),
+    ("max_price_deviation", "order_limits"),
 ];
 
 /// What the thresholds of a type mean.
@@ -68,6 +73,7 @@ pub(super) struct Shape {
 pub(super) fn actions(type_name: &str) -> &'static [&'static str] {
     match type_name {
         "orphan_orders" => &["alert", "cancel"],
+        "order_limits" => &["alert", "cancel", "block"],
         _ => &["alert", "block", "reduce", "flatten"],
     }
 }
@@ -97,6 +103,10 @@ pub(super) fn read(
             (shape, Some(Kind::MarginCall(MarginCall)))
         }
         "blind" => (at_only(Unit::Time), Some(Kind::Blind(Blind))),
+        "order_limits" => {
+            let shape = Shape { at: None, to: None };
+            (shape, order_limits(fields, problems))
+        }
         "orphan_orders" => (at_only(Unit::Time), Some(Kind::OrphanOrders(OrphanOrders))),
         "max_position" => {
             let (unit, kind) = max_position(fields, problems);
@@ -160,6 +170,45 @@ fn max_position(fields: &mut Fields<'_>, problems: &mut Problems) -> (Unit, Opti
             })
         });
     (unit, kind)
+}
+
+fn order_limits(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
+    /// Well above what the venue takes of one account: 1,200 in a minute, 200 open in a symbol.
+    const MOST: u32 = 4_000;
+    let before = problems.items.len();
+    let mut whole = |name: &'static str| {
+        let node = fields.get(name)?;
+        let written = number(node, name, problems)?;
+        let read = written.parse().ok().filter(|read| (1..=MOST).contains(read));
+        if read.is_none() {
+            let message = format!("`{name}` is `{}`, not a whole number of 1 to {MOST}", short(&written));
+            problems.error(&node.place, "range", message, format!("write it like {name} = 50"));
+        }
+        read
+    };
+    let max_open_orders = whole("max_open_orders");
+    let max_orders_per_minute = whole("max_orders_per_minute");
+    let max_order_notional = fields
+        .get("max_order_notional")
+        .and_then(|node| money(node, "max_order_notional", problems));
+    let max_price_deviation = fields
+        .get("max_price_deviation")
+        .and_then(|node| share(node, "max_price_deviation", problems));
+    let limits = OrderLimits {
+        max_open_orders,
+        max_order_notional,
+        max_orders_per_minute,
+        max_price_deviation,
+    };
+    if problems.items.len() > before {
+        return None;
+    }
+    if limits == OrderLimits::default() {
+        let hint = "write at least one limit, such as max_order_notional = \"20000\"".to_owned();
+        fields.missing("max_order_notional", hint, problems);
+        return None;
+    }
+    Some(Kind::OrderLimits(limits))
 }
 
 fn drawdown(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {

@@ -404,6 +404,26 @@ fn each_type_has_its_own_keys() {
             "ladder = [ { at = \"5s\", action = \"cancel\" }, { at = \"9s\", action = \"block\" } ]".into(),
             "action 6:68",
         ),
+        (
+            "type = \"order_limits\"\nmax_open_orders = 50\nmax_price_deviation = \"10%\"",
+            "ladder = [ { action = \"alert\" }, { action = \"cancel\" }, { action = \"block\" } ]".into(),
+            "fine",
+        ),
+        (
+            "type = \"order_limits\"",
+            "ladder = [ { action = \"alert\" } ]".into(),
+            "missing-key 3:1",
+        ),
+        (
+            "type = \"order_limits\"\nmax_open_orders = 0\nmax_order_notional = \"5%\"\nmax_price_deviation = 0.1",
+            "ladder = [ { action = \"flatten\" } ]".into(),
+            "range 6:19, unit 7:22, bare-float 8:23, action 9:23",
+        ),
+        (
+            "type = \"orphan_orders\"\nmax_open_orders = 5",
+            alert("10s"),
+            "unknown-key 6:1",
+        ),
         ("type = \"custom\"", alert("1"), "not-built 5:8"),
         ("type = \"margin_ration\"", alert("50%"), "unknown-type 5:8"),
     ] {
