@@ -473,7 +473,7 @@ impl Guard {
 fn marks_differ(known: &[Memory], now: &[Memory]) -> bool {
     known.len() != now.len()
         || known.iter().zip(now).any(|(a, b)| {
-            (a.mark, a.flows, a.since) != (b.mark, b.flows, b.since)
+            (a.mark, a.flows, a.since, &a.naked) != (b.mark, b.flows, b.since, &b.naked)
                 || b.last_at
                     .zip(a.last_at)
                     .is_some_and(|(b, a)| b.since(a) >= Span::from_secs(10))

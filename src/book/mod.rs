@@ -4,6 +4,7 @@
 //! spoke of it a moment ago; a failed reading changes nothing; older facts never undo newer ones.
 
 mod acts;
+mod cover;
 mod equity;
 mod gap;
 mod link;
@@ -13,6 +14,7 @@ mod reading;
 mod transfers;
 
 pub use acts::Act;
+pub use cover::{Cover, Stop, cover};
 pub use equity::CURRENCY;
 pub use gap::Gap;
 pub use link::LinkView;

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 
-/// The newest version of this form: 2 is 1 with stops; what has none is written as 1. A newer one is refused.
-const VERSION: u32 = 2;
+/// The newest version of this form: 2 is 1 with stops, 3 is 2 with unprotected positions; each is written only for what
+/// needs it. A newer one is refused.
+const VERSION: u32 = 3;
 
 /// Why a kept state was not understood.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,8 @@ struct KeptPolicy {
     last: Option<String>,
     last_at: Option<i64>,
     note: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    naked: Vec<(KeptLeg, i64)>,
     trips: Vec<KeptTrip>,
 }
 
@@ -129,10 +132,20 @@ struct KeptTransfers {
     seen: Vec<(i64, i64)>,
 }
 
+/// The oldest version that has a place for all of this.
+fn version(saved: &Saved) -> u32 {
+    let mut policies = saved.policies.values();
+    match saved.stops.is_empty() {
+        _ if policies.any(|policy| !policy.memory.naked.is_empty()) => VERSION,
+        false => 2,
+        true => 1,
+    }
+}
+
 /// The state as text, and whether a live guard left it.
 pub fn write(saved: &Saved, live: bool) -> String {
     let kept = Kept {
-        version: if saved.stops.is_empty() { 1 } else { VERSION },
+        version: version(saved),
         live,
         policies: saved
             .policies
@@ -258,6 +271,12 @@ fn keep_policy(policy: &SavedPolicy) -> KeptPolicy {
         last: memory.last.map(|last| last.to_string()),
         last_at: memory.last_at.map(Timestamp::ms),
         note: memory.note.clone(),
+        naked: policy
+            .memory
+            .naked
+            .iter()
+            .map(|(leg, since)| (keep_leg(leg), since.ms()))
+            .collect(),
         trips: policy.trips.iter().map(keep_trip).collect(),
     }
 }
@@ -277,6 +296,11 @@ fn read_policy(kept: KeptPolicy) -> Result<SavedPolicy, StateError> {
             last: money(kept.last)?,
             last_at: kept.last_at.map(Timestamp::from_ms),
             note: kept.note,
+            naked: collect(kept.naked, |(leg, since)| {
+                Ok((read_leg(&leg)?, Timestamp::from_ms(since)))
+            })?
+            .into_iter()
+            .collect(),
             ..Memory::default()
         },
         trips: collect(kept.trips, |trip| {

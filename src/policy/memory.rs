@@ -1,7 +1,7 @@
 //! What a policy remembers over time and restarts.
 
 use crate::book::Book;
-use crate::model::{Money, OrderId, Timestamp};
+use crate::model::{Leg, Money, OrderId, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A policy's memory. Each type uses what it needs and leaves the rest `None`.
@@ -21,6 +21,8 @@ pub struct Memory {
     pub last_at: Option<Timestamp>,
     /// How the mark came about, when it is not the plain way.
     pub note: Option<String>,
+    /// Since when, by our clock, these positions have had no stop that covers them.
+    pub naked: BTreeMap<Leg, Timestamp>,
     /// Since when, by our clock, these open orders have had no position to close. No more than are open. Not kept over
     /// a restart: each waits out its time again.
     pub orphans: BTreeMap<OrderId, Timestamp>,
@@ -40,6 +42,7 @@ impl Memory {
             last: self.last,
             last_at: self.last_at,
             note: self.note.clone(),
+            naked: self.naked.clone(),
             ..Memory::default()
         }
     }

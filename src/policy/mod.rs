@@ -14,6 +14,7 @@ pub mod order_limits;
 pub mod orphan_orders;
 pub mod period_loss;
 pub mod spec;
+pub mod unprotected_position;
 
 pub use memory::Memory;
 pub use spec::{Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySet, PolicySpec, Rung, SymbolFilter};
@@ -88,6 +89,7 @@ impl Kind {
         match self {
             Kind::Drawdown(drawdown) => drawdown.observe(memory, spec, book),
             Kind::PeriodLoss(period_loss) => period_loss.observe(memory, book),
+            Kind::UnprotectedPosition(policy) => policy.observe(memory, spec, book),
             Kind::OrphanOrders(policy) => policy.observe(memory, spec, book),
             Kind::OrderLimits(policy) => policy.observe(memory, spec, book),
             Kind::MarginRatio(_) | Kind::MarginCall(_) | Kind::MaxPosition(_) | Kind::Blind(_) => {}
@@ -103,6 +105,7 @@ impl Kind {
             Kind::Drawdown(policy) => policy.assess(view, out),
             Kind::PeriodLoss(policy) => policy.assess(view, out),
             Kind::Blind(policy) => policy.assess(view, out),
+            Kind::UnprotectedPosition(policy) => policy.assess(view, out),
             Kind::OrphanOrders(policy) => policy.assess(view, out),
             Kind::OrderLimits(policy) => policy.assess(view, out),
         }
@@ -116,6 +119,7 @@ impl Kind {
             Kind::Drawdown(policy) => policy.explain(view),
             Kind::PeriodLoss(policy) => policy.explain(view),
             Kind::Blind(policy) => policy.explain(view),
+            Kind::UnprotectedPosition(policy) => policy.explain(view, scope),
             Kind::OrphanOrders(policy) => policy.explain(view, scope),
             Kind::OrderLimits(policy) => policy.explain(view),
         }
@@ -129,6 +133,7 @@ impl Kind {
             Kind::Drawdown(_)
             | Kind::PeriodLoss(_)
             | Kind::Blind(_)
+            | Kind::UnprotectedPosition(_)
             | Kind::OrphanOrders(_)
             | Kind::OrderLimits(_) => false,
         }
@@ -149,6 +154,7 @@ impl Kind {
             Kind::MarginCall(policy) => policy.next_change(view),
             Kind::PeriodLoss(_) | Kind::Drawdown(_) => view.memory.until,
             Kind::Blind(policy) => policy.next_change(view),
+            Kind::UnprotectedPosition(policy) => policy.next_change(view),
             Kind::OrphanOrders(policy) => policy.next_change(view),
             Kind::OrderLimits(policy) => policy.next_change(view),
             Kind::MarginRatio(_) | Kind::MaxPosition(_) => None,

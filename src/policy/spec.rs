@@ -2,6 +2,7 @@
 
 use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
 use super::{max_position::MaxPosition, order_limits::OrderLimits, orphan_orders::OrphanOrders, period_loss::PeriodLoss};
+use super::unprotected_position::UnprotectedPosition;
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use rust_decimal::Decimal;
 use std::fmt;
@@ -51,6 +52,8 @@ pub enum Kind {
     PeriodLoss(PeriodLoss),
     /// Time without proof of life.
     Blind(Blind),
+    /// Time that a position stands without a stop.
+    UnprotectedPosition(UnprotectedPosition),
     /// Time that a closing order outlives its position.
     OrphanOrders(OrphanOrders),
     /// Limits on orders.
@@ -160,6 +163,7 @@ impl Kind {
             Kind::Drawdown(_) => "drawdown",
             Kind::PeriodLoss(_) => "period_loss",
             Kind::Blind(_) => "blind",
+            Kind::UnprotectedPosition(_) => "unprotected_position",
             Kind::OrphanOrders(_) => "orphan_orders",
             Kind::OrderLimits(_) => "order_limits",
         }

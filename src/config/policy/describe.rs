@@ -52,6 +52,13 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
         }
         Kind::Blind(_) => format!("after {at} without proof of life"),
         Kind::OrderLimits(limits) => format!("when {}", beyond(limits)),
+        Kind::UnprotectedPosition(stops) => {
+            let least = exact(&Amount::Ratio(stops.min_coverage));
+            let within = stops.max_stop_distance.map_or(String::new(), |furthest| {
+                format!(" within {} of the mark price", exact(&Amount::Ratio(furthest)))
+            });
+            format!("when less than {least} of a position has had a stop{within} for {at}")
+        }
         Kind::OrphanOrders(_) => format!("when a closing order has had no position to close for {at}"),
     }
 }
@@ -100,6 +107,9 @@ fn stays(policy: &PolicySpec, rung: &Rung) -> String {
         Latch::Manual => "; stays blocked until an operator re-arms".into(),
         Latch::UntilReset => "; stays until the next period begins and it has cleared".into(),
         Latch::For(length) => format!("; stays for at least {length}"),
+        Latch::UntilClear if matches!(policy.kind, Kind::UnprotectedPosition(_)) => {
+            "; stays until the position is covered or closed".into()
+        }
         Latch::UntilClear if matches!(policy.kind, Kind::Blind(_)) => {
             "; stays until the venue is heard again".into()
         }

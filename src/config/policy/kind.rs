@@ -4,6 +4,7 @@ use super::amount::{Unit, money, share};
 use crate::config::fields::{Fields, number, short};
 use crate::config::nearest::{list, nearest};
 use crate::config::node::Problems;
+use crate::model::Ratio;
 use crate::policy::blind::Blind;
 use crate::policy::drawdown::{Drawdown, HighWater};
 use crate::policy::margin_call::MarginCall;
@@ -13,27 +14,28 @@ use crate::policy::order_limits::OrderLimits;
 use crate::policy::orphan_orders::OrphanOrders;
 use crate::policy::period_loss::{Base, Period, PeriodLoss};
 use crate::policy::spec::Kind;
+use crate::policy::unprotected_position::UnprotectedPosition;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 /// The types that this version has.
-const BUILT: [&str; 8] = [
+const BUILT: [&str; 9] = [
     "margin_ratio",
     "margin_call",
     "max_position",
     "drawdown",
     "period_loss",
     "blind",
+    "unprotected_position",
     "orphan_orders",
     "order_limits",
 ];
 
 /// The types that are planned.
-const PLANNED: [&str; 11] = [
+const PLANNED: [&str; 10] = [
     "liquidation_distance",
     "loss_velocity",
     "max_exposure",
-    "unprotected_position",
     "forced_event",
     "loss_streak",
     "trading_window",
@@ -44,7 +46,7 @@ const PLANNED: [&str; 11] = [
 ];
 
 /// Keys that only one type has, to explain them in another.
-const OWN_KEYS: [(&str, &str); 13] = [
+const OWN_KEYS: [(&str, &str); 15] = [
     ("high_water", "drawdown"),
     ("lock_floor_at", "drawdown"),
     ("period", "period_loss"),
@@ -54,6 +56,8 @@ const OWN_KEYS: [(&str, &str); 13] = [
     ("initial", "period_loss"),
     ("measure", "max_position"),
     ("count_open_orders", "max_position"),
+    ("min_coverage", "unprotected_position"),
+    ("max_stop_distance", "unprotected_position"),
     ("max_open_orders", "order_limits"),
     ("max_order_notional", "order_limits"),
     ("max_orders_per_minute", "order_limits"),
@@ -107,6 +111,7 @@ pub(super) fn read(
             let shape = Shape { at: None, to: None };
             (shape, order_limits(fields, problems))
         }
+        "unprotected_position" => (at_only(Unit::Time), unprotected_position(fields, problems)),
         "orphan_orders" => (at_only(Unit::Time), Some(Kind::OrphanOrders(OrphanOrders))),
         "max_position" => {
             let (unit, kind) = max_position(fields, problems);
@@ -170,6 +175,24 @@ fn max_position(fields: &mut Fields<'_>, problems: &mut Problems) -> (Unit, Opti
             })
         });
     (unit, kind)
+}
+
+fn unprotected_position(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
+    /// Stops that a bot rounds to its lots cover not quite all (POLICIES.md b.5).
+    const COVERAGE: Ratio = Ratio::bps(9_500);
+    let min_coverage = match fields.get("min_coverage") {
+        None => Some(COVERAGE),
+        Some(node) => share(node, "min_coverage", problems),
+    };
+    let furthest = match fields.get("max_stop_distance") {
+        None => Some(None),
+        Some(node) => share(node, "max_stop_distance", problems).map(Some),
+    };
+    let (min_coverage, max_stop_distance) = min_coverage.zip(furthest)?;
+    Some(Kind::UnprotectedPosition(UnprotectedPosition {
+        min_coverage,
+        max_stop_distance,
+    }))
 }
 
 fn order_limits(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {

@@ -226,6 +226,7 @@ fn cut(
         (Some(node), None) => {
             let Some(unit) = shape.to else {
                 let why = match type_name {
+                    "unprotected_position" => "closing a part gives the rest no stop",
                     "blind" => "closing does not bring the connection back",
                     _ => "closing a position does not lower a loss, it only stops it from growing",
                 };

@@ -392,6 +392,17 @@ fn each_type_has_its_own_keys() {
             "ladder = [ { action = \"alert\" }, { action = \"alert\" } ]".into(),
             "order 6:45",
         ),
+        (
+            "type = \"unprotected_position\"\nmin_coverage = \"100%\"\nmax_stop_distance = \"5%\"",
+            "ladder = [ { at = \"10s\", action = \"alert\" }, { at = \"30s\", action = \"reduce\", fraction = \"50%\" } ]"
+                .into(),
+            "fine",
+        ),
+        (
+            "type = \"unprotected_position\"\nmin_coverage = 0.95",
+            "ladder = [ { at = \"10\", action = \"reduce\", to = \"5s\" } ]".into(),
+            "bare-float 6:16, unit 7:19, target 7:44",
+        ),
         ("type = \"orphan_orders\"", alert("10s"), "fine"),
         ("type = \"orphan_orders\"", alert("10"), "unit 6:19"),
         (
