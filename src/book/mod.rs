@@ -161,7 +161,11 @@ impl Book {
                 self.link.spoke(now);
                 self.margin_call(call);
             }
-            Event::SettingsChanged | Event::FillHint(_) => self.link.spoke(now),
+            Event::SettingsChanged => {
+                self.link.spoke(now);
+                self.acts.push(Act::Setting("leverage or asset mode".into()));
+            }
+            Event::FillHint(_) => self.link.spoke(now),
             Event::Marks(marks) => {
                 for mark in marks {
                     self.mark(mark.symbol.clone(), mark.price, mark.at);
@@ -173,10 +177,20 @@ impl Book {
                 self.acts.extend(fresh.into_iter().map(Act::Order));
             }
             Event::Settings(settings) => {
+                if self.settings.is_some_and(|known| known != *settings) {
+                    self.acts.push(Act::Setting("position mode or asset mode".into()));
+                }
                 self.settings = Some(*settings);
                 self.settings_read = Some(now);
             }
-            Event::MarginTypes(types) => self.margin_types.extend(types.iter().cloned()),
+            Event::MarginTypes(types) => {
+                for (symbol, margin) in types {
+                    let known = self.margin_types.insert(symbol.clone(), *margin);
+                    if known.is_some_and(|known| known != *margin) {
+                        self.acts.push(Act::Setting(format!("margin type of {symbol}")));
+                    }
+                }
+            }
             Event::Rules(instruments) => self.rules(instruments),
             Event::Tiers(tiers) => {
                 for (symbol, tiers) in tiers {
@@ -258,6 +272,11 @@ impl Book {
             if known.is_some_and(|held| held.position.at > at) {
                 continue;
             }
+            let margins = known.and_then(|held| held.position.margin).zip(change.margin);
+            if margins.is_some_and(|(known, margin)| known != margin) {
+                let what = format!("margin type of {}", change.leg.symbol);
+                self.acts.push(Act::Setting(what));
+            }
             let position = Position {
                 amount: change.amount,
                 entry: change.entry,
@@ -317,6 +336,9 @@ impl Book {
     }
 
     fn add_flow(&mut self, asset: &Asset, amount: Money) {
+        if amount.is_negative() {
+            self.acts.push(Act::TransferOut(asset.clone(), amount.abs()));
+        }
         match self.value_of(asset, amount) {
             Ok(value) => self.flow = Some(self.flow.unwrap_or(Money::ZERO) + value),
             Err(_) => self.unclassified = true,

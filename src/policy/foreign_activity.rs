@@ -144,7 +144,13 @@ mod tests {
                 status: crate::model::OrderStatus::New,
                 at: Timestamp::from_ms(1),
             };
-            assert_eq!(policy.is_foreign(spec, &order), expected, "{prefixes:?} {client:?} {symbol}");
+            assert_eq!(
+                policy.is_foreign(spec, &order),
+                expected,
+                "{prefixes:?} {client:?} {symbol}"
+            );
+            let told = describe(&order);
+            assert!(told.contains(client.unwrap_or("without a name")), "{told}");
         }
     }
 }

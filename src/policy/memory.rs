@@ -26,6 +26,8 @@ pub struct Memory {
     /// Since when, by our clock, these open orders have had no position to close. No more than are open. Not kept over
     /// a restart: each waits out its time again.
     pub orphans: BTreeMap<OrderId, Timestamp>,
+    /// The newest act of somebody else: when, by our clock, and what. Not kept over a restart: it is about a minute.
+    pub foreign: Option<(Timestamp, String)>,
     /// Orders placed within the last minute and when, by our clock, oldest first. Not kept over a restart: it is about a
     /// minute.
     pub placed: VecDeque<(OrderId, Timestamp)>,

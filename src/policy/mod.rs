@@ -6,6 +6,7 @@
 pub mod blind;
 pub mod drawdown;
 pub mod envelope;
+pub mod foreign_activity;
 pub mod margin_call;
 pub mod margin_ratio;
 pub mod max_position;
@@ -92,6 +93,7 @@ impl Kind {
             Kind::UnprotectedPosition(policy) => policy.observe(memory, spec, book),
             Kind::OrphanOrders(policy) => policy.observe(memory, spec, book),
             Kind::OrderLimits(policy) => policy.observe(memory, spec, book),
+            Kind::ForeignActivity(policy) => policy.observe(memory, spec, book),
             Kind::MarginRatio(_) | Kind::MarginCall(_) | Kind::MaxPosition(_) | Kind::Blind(_) => {}
         }
     }
@@ -108,6 +110,7 @@ impl Kind {
             Kind::UnprotectedPosition(policy) => policy.assess(view, out),
             Kind::OrphanOrders(policy) => policy.assess(view, out),
             Kind::OrderLimits(policy) => policy.assess(view, out),
+            Kind::ForeignActivity(policy) => policy.assess(view, out),
         }
     }
 
@@ -122,6 +125,7 @@ impl Kind {
             Kind::UnprotectedPosition(policy) => policy.explain(view, scope),
             Kind::OrphanOrders(policy) => policy.explain(view, scope),
             Kind::OrderLimits(policy) => policy.explain(view),
+            Kind::ForeignActivity(policy) => policy.explain(view),
         }
     }
 
@@ -135,7 +139,8 @@ impl Kind {
             | Kind::Blind(_)
             | Kind::UnprotectedPosition(_)
             | Kind::OrphanOrders(_)
-            | Kind::OrderLimits(_) => false,
+            | Kind::OrderLimits(_)
+            | Kind::ForeignActivity(_) => false,
         }
     }
 
@@ -157,6 +162,7 @@ impl Kind {
             Kind::UnprotectedPosition(policy) => policy.next_change(view),
             Kind::OrphanOrders(policy) => policy.next_change(view),
             Kind::OrderLimits(policy) => policy.next_change(view),
+            Kind::ForeignActivity(policy) => policy.next_change(view),
             Kind::MarginRatio(_) | Kind::MaxPosition(_) => None,
         }
     }

@@ -1,6 +1,7 @@
 //! What an owner wrote, checked and with units: the input of the policy engine. Built by `config`, never by hand.
 
 use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
+use super::foreign_activity::ForeignActivity;
 use super::{max_position::MaxPosition, order_limits::OrderLimits, orphan_orders::OrphanOrders, period_loss::PeriodLoss};
 use super::unprotected_position::UnprotectedPosition;
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
@@ -58,6 +59,8 @@ pub enum Kind {
     OrphanOrders(OrphanOrders),
     /// Limits on orders.
     OrderLimits(OrderLimits),
+    /// What is done by others.
+    ForeignActivity(ForeignActivity),
 }
 
 /// Whether a policy or a rung acts.
@@ -166,6 +169,7 @@ impl Kind {
             Kind::UnprotectedPosition(_) => "unprotected_position",
             Kind::OrphanOrders(_) => "orphan_orders",
             Kind::OrderLimits(_) => "order_limits",
+            Kind::ForeignActivity(_) => "foreign_activity",
         }
     }
 }

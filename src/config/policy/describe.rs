@@ -59,6 +59,12 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
             });
             format!("when less than {least} of a position has had a stop{within} for {at}")
         }
+        Kind::ForeignActivity(foreign) => {
+            let orders = foreign.client_id_prefixes.as_ref().map_or(String::new(), |known| {
+                format!("an order shows whose id does not begin with {}, or ", known.join(" or "))
+            });
+            format!("when {orders}a setting of the account is changed, or money leaves it")
+        }
         Kind::OrphanOrders(_) => format!("when a closing order has had no position to close for {at}"),
     }
 }

@@ -1,12 +1,13 @@
 //! The types of policy: their own keys, and what their thresholds are written in.
 
 use super::amount::{Unit, money, share};
-use crate::config::fields::{Fields, number, short};
+use crate::config::fields::{Fields, number, short, texts};
 use crate::config::nearest::{list, nearest};
 use crate::config::node::Problems;
 use crate::model::Ratio;
 use crate::policy::blind::Blind;
 use crate::policy::drawdown::{Drawdown, HighWater};
+use crate::policy::foreign_activity::ForeignActivity;
 use crate::policy::margin_call::MarginCall;
 use crate::policy::margin_ratio::MarginRatio;
 use crate::policy::max_position::{MaxPosition, Measure};
@@ -19,7 +20,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 /// The types that this version has.
-const BUILT: [&str; 9] = [
+const BUILT: [&str; 10] = [
     "margin_ratio",
     "margin_call",
     "max_position",
@@ -29,10 +30,11 @@ const BUILT: [&str; 9] = [
     "unprotected_position",
     "orphan_orders",
     "order_limits",
+    "foreign_activity",
 ];
 
 /// The types that are planned.
-const PLANNED: [&str; 10] = [
+const PLANNED: [&str; 9] = [
     "liquidation_distance",
     "loss_velocity",
     "max_exposure",
@@ -41,12 +43,11 @@ const PLANNED: [&str; 10] = [
     "trading_window",
     "symbol_allowlist",
     "profit_giveback",
-    "foreign_activity",
     "custom",
 ];
 
 /// Keys that only one type has, to explain them in another.
-const OWN_KEYS: [(&str, &str); 15] = [
+const OWN_KEYS: [(&str, &str); 16] = [
     ("high_water", "drawdown"),
     ("lock_floor_at", "drawdown"),
     ("period", "period_loss"),
@@ -58,6 +59,7 @@ const OWN_KEYS: [(&str, &str); 15] = [
     ("count_open_orders", "max_position"),
     ("min_coverage", "unprotected_position"),
     ("max_stop_distance", "unprotected_position"),
+    ("client_id_prefixes", "foreign_activity"),
     ("max_open_orders", "order_limits"),
     ("max_order_notional", "order_limits"),
     ("max_orders_per_minute", "order_limits"),
@@ -112,6 +114,10 @@ pub(super) fn read(
             (shape, order_limits(fields, problems))
         }
         "unprotected_position" => (at_only(Unit::Time), unprotected_position(fields, problems)),
+        "foreign_activity" => {
+            let shape = Shape { at: None, to: None };
+            (shape, foreign_activity(fields, problems))
+        }
         "orphan_orders" => (at_only(Unit::Time), Some(Kind::OrphanOrders(OrphanOrders))),
         "max_position" => {
             let (unit, kind) = max_position(fields, problems);
@@ -192,6 +198,36 @@ fn unprotected_position(fields: &mut Fields<'_>, problems: &mut Problems) -> Opt
     Some(Kind::UnprotectedPosition(UnprotectedPosition {
         min_coverage,
         max_stop_distance,
+    }))
+}
+
+fn foreign_activity(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind> {
+    /// Programs of one account.
+    const MOST: usize = 32;
+    let Some(node) = fields.get("client_id_prefixes") else {
+        return Some(Kind::ForeignActivity(ForeignActivity::default()));
+    };
+    let written = texts(node, "client_id_prefixes", problems)?;
+    if written.is_empty() || written.len() > MOST {
+        let message = format!("`client_id_prefixes` has {} entries, not 1 to {MOST}", written.len());
+        let hint = "without the key no order is foreign".to_owned();
+        problems.error(&node.place, "prefixes", message, hint);
+        return None;
+    }
+    let mut is_fine = true;
+    for (prefix, node) in &written {
+        // The venue's alphabet and length of a client order id (binance-usdm.md 6.1).
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".:/_-".contains(c);
+        if prefix.is_empty() || prefix.len() > 36 || !prefix.chars().all(plain) {
+            let message = format!("`{}` cannot begin a client order id", short(prefix));
+            let hint = "1 to 36 of the characters A-Z, a-z, 0-9 and `.:/_-`".to_owned();
+            problems.error(&node.place, "prefixes", message, hint);
+            is_fine = false;
+        }
+    }
+    let prefixes = written.into_iter().map(|(prefix, _)| prefix.to_owned()).collect();
+    is_fine.then_some(Kind::ForeignActivity(ForeignActivity {
+        client_id_prefixes: Some(prefixes),
     }))
 }
 

@@ -403,6 +403,21 @@ fn each_type_has_its_own_keys() {
             "ladder = [ { at = \"10\", action = \"reduce\", to = \"5s\" } ]".into(),
             "bare-float 6:16, unit 7:19, target 7:44",
         ),
+        (
+            "type = \"foreign_activity\"",
+            "ladder = [ { action = \"alert\" }, { action = \"block\", latch = \"for 1h\" } ]".into(),
+            "fine",
+        ),
+        (
+            "type = \"foreign_activity\"\nclient_id_prefixes = []",
+            "ladder = [ { at = \"5s\", action = \"alert\" } ]".into(),
+            "prefixes 6:22, at 7:14",
+        ),
+        (
+            "type = \"foreign_activity\"\nclient_id_prefixes = [\"bot-\", \"\", \"b t\"]",
+            "ladder = [ { action = \"alert\" } ]".into(),
+            "prefixes 6:31, prefixes 6:35",
+        ),
         ("type = \"orphan_orders\"", alert("10s"), "fine"),
         ("type = \"orphan_orders\"", alert("10"), "unit 6:19"),
         (
