@@ -1,6 +1,6 @@
 //! Open orders of both stores. An order that is over never comes back to life.
 
-use crate::model::{Order, OrderId, Store, Symbol, Timestamp};
+use crate::model::{ClientOrderId, Leg, Order, OrderId, Store, Symbol, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 use super::READ_LAG;
@@ -112,6 +112,14 @@ impl Orders {
     /// Open orders of a symbol in both stores.
     pub fn of<'a>(&'a self, symbol: &'a Symbol) -> impl Iterator<Item = &'a Order> + 'a {
         self.iter().filter(move |order| order.id.symbol == *symbol)
+    }
+
+    /// Open stops of a leg that a guard placed.
+    pub fn our_stops<'a>(&'a self, leg: &'a Leg) -> impl Iterator<Item = &'a Order> + 'a {
+        self.of(&leg.symbol).filter(move |order| {
+            let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_our_stop);
+            ours && order.id.store == Store::Conditional && order.position_side == leg.side
+        })
     }
 
     /// One order, if it is open.

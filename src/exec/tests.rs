@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use secrecy::SecretString;
 
 use super::*;
-use crate::model::{Leg, OrderId, PositionSide, Pricing, ReduceOrder, Store};
+use crate::model::{Leg, OrderId, PositionSide, Pricing, ProtectiveStop, ReduceOrder, Store};
 use crate::venue::binance::client::testing::{API_SECRET, Asked, Reply, Server, ok, reader, short, soon};
 
 const SETTLE: Span = Span::from_ms(800);
@@ -33,6 +33,14 @@ fn cancel() -> Intent {
         symbol: symbol(),
         id: 7,
     })
+}
+
+fn stop() -> Intent {
+    let leg = Leg::both(symbol());
+    let (held, mark) = ("1".parse().unwrap(), "60000".parse().unwrap());
+    let (distance, tick) = ("0.03".parse().unwrap(), "0.1".parse().unwrap());
+    let id = ClientOrderId::new("bs-s1").unwrap();
+    Intent::PlaceStop(ProtectiveStop::against(id, leg, held, mark, distance, tick).unwrap())
 }
 
 fn order() -> Reply {
@@ -337,6 +345,7 @@ async fn pr_16_a_dry_executor_sends_nothing_and_says_so() {
         cancel(),
         Intent::CancelAll(symbol()),
         Intent::CancelAllConditional(symbol()),
+        stop(),
     ] {
         let key = intent.key();
         executor.submit(intent);

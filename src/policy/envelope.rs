@@ -324,6 +324,11 @@ impl Policy {
     fn is_done(&self, book: &Book, scope: &Scope, rung: &Rung, trip: &Trip) -> bool {
         match rung.action {
             Action::Alert | Action::Cancel | Action::Block => true,
+            // In force for as long as the stop stands, so that it is withdrawn when its position is gone.
+            Action::PlaceStop(_) => match scope {
+                Scope::Leg(leg) => book.orders().our_stops(leg).next().is_none(),
+                _ => true,
+            },
             Action::Reduce(Cut::To(to)) => {
                 trip.fulfilled || self.spec.kind.has_reached(self.view(book), scope, to)
             }

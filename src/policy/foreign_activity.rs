@@ -44,7 +44,10 @@ impl ForeignActivity {
             return false;
         };
         let is_known = order.client_id.as_ref().is_some_and(|id| {
-            id.is_ours() || prefixes.iter().any(|prefix| id.as_str().starts_with(prefix.as_str()))
+            id.is_ours()
+                || prefixes
+                    .iter()
+                    .any(|prefix| id.as_str().starts_with(prefix.as_str()))
         });
         !is_known && order.forced().is_none() && spec.symbols.covers(&order.id.symbol)
     }
@@ -97,7 +100,10 @@ impl ForeignActivity {
 
 /// An order, and the id that its sender gave it.
 fn describe(order: &Order) -> String {
-    let name = order.client_id.as_ref().map_or("without a name", ClientOrderId::as_str);
+    let name = order
+        .client_id
+        .as_ref()
+        .map_or("without a name", ClientOrderId::as_str);
     format!("order {name}: {} {} {}", order.side, order.quantity, order.leg())
 }
 

@@ -19,6 +19,7 @@ pub mod unprotected_position;
 
 pub use memory::Memory;
 pub use spec::{Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySet, PolicySpec, Rung, SymbolFilter};
+pub use unprotected_position::Protection;
 
 use crate::book::{Book, Bucket, Missing};
 use crate::model::{Leg, OrderId, Timestamp};

@@ -116,7 +116,9 @@ impl OrderLimits {
             excess.too_many.reverse();
         }
         excess.placed = view.memory.placed.len();
-        let most = self.max_orders_per_minute.map_or(usize::MAX, |most| most as usize);
+        let most = self
+            .max_orders_per_minute
+            .map_or(usize::MAX, |most| most as usize);
         excess.too_fast = view.memory.placed.iter().skip(most).map(|(id, _)| id).collect();
         excess
     }
@@ -144,7 +146,10 @@ impl OrderLimits {
         if let Some(most) = self.max_orders_per_minute {
             told.push(format!("{} placed in a minute of at most {most}", excess.placed));
         }
-        for (orders, what) in [(&excess.too_large, "too large"), (&excess.too_far, "too far away")] {
+        for (orders, what) in [
+            (&excess.too_large, "too large"),
+            (&excess.too_far, "too far away"),
+        ] {
             told.extend(orders.iter().take(NAMED_MAX).map(|order| {
                 let price = price(view.book, order).map_or("the market".into(), |price| price.to_string());
                 let (side, quantity, symbol) = (order.side, order.quantity, &order.id.symbol);

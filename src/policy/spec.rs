@@ -1,9 +1,12 @@
 //! What an owner wrote, checked and with units: the input of the policy engine. Built by `config`, never by hand.
 
-use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
 use super::foreign_activity::ForeignActivity;
-use super::{max_position::MaxPosition, order_limits::OrderLimits, orphan_orders::OrphanOrders, period_loss::PeriodLoss};
 use super::unprotected_position::UnprotectedPosition;
+use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
+use super::{
+    max_position::MaxPosition, order_limits::OrderLimits, orphan_orders::OrphanOrders,
+    period_loss::PeriodLoss,
+};
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use rust_decimal::Decimal;
 use std::fmt;
@@ -120,6 +123,8 @@ pub enum Action {
     Alert,
     /// Cancels the orders that the policy names, and nothing else.
     Cancel,
+    /// Places a stop that closes the position at this distance from the mark price, as a share of it.
+    PlaceStop(Ratio),
     /// Cancels what could add exposure, and keeps doing so.
     Block,
     /// Blocks, and closes the least that reaches the aim.
@@ -180,6 +185,7 @@ impl Action {
         match self {
             Action::Alert => "alert",
             Action::Cancel => "cancel",
+            Action::PlaceStop(_) => "place_stop",
             Action::Block => "block",
             Action::Reduce(_) => "reduce",
             Action::Flatten => "flatten",
@@ -194,6 +200,7 @@ impl Action {
             Action::Reduce(_) => 3,
             Action::Flatten => 4,
             Action::Cancel => 5,
+            Action::PlaceStop(_) => 6,
         }
     }
 
@@ -202,6 +209,7 @@ impl Action {
         match self {
             Action::Alert => 1,
             Action::Cancel => 2,
+            Action::PlaceStop(_) => 3,
             Action::Block => 4,
             Action::Reduce(_) => 5,
             Action::Flatten => 6,

@@ -86,7 +86,6 @@ impl Demand {
             (Driver::Counter(leg), _) => leg.symbol == *symbol,
         }
     }
-
 }
 
 /// Everything in force that is more than an alert, in the order of policies, then kills, then counters.

@@ -165,6 +165,7 @@ impl Flights {
                 flight.phase = Phase::Doubtful;
                 Needs {
                     holdings: true,
+                    orders: matches!(flight.intent, Intent::PlaceStop(_)),
                     ..Needs::default()
                 }
             }
@@ -215,6 +216,10 @@ impl Flights {
             return;
         };
         let report = Report::from(order);
+        // What comes of a stop of ours closes by its stop's nature, whatever the venue shows of flags.
+        if client_id.is_our_stop() {
+            return;
+        }
         self.stops.echo(&order.leg(), order.side, report.reduce_only);
         self.progress(now, &IntentKey::Reduce(client_id.clone()), &report);
     }
@@ -286,7 +291,7 @@ impl Flights {
                     let waited = now.since(at) >= SETTLE;
                     needs.orders |= !gone && waited;
                     let store = match &flight.intent {
-                        Intent::CancelAllConditional(_) => Store::Conditional,
+                        Intent::CancelAllConditional(_) | Intent::PlaceStop(_) => Store::Conditional,
                         Intent::Cancel(id) => id.store,
                         _ => Store::Regular,
                     };
@@ -304,6 +309,16 @@ impl Flights {
                     }
                     false
                 }
+                // Whether a stop was taken is told by the store that lists it, a while after it was sent.
+                (Phase::Doubtful, None) if matches!(flight.intent, Intent::PlaceStop(_)) => {
+                    needs.orders |= now.since(flight.sent) >= LAG_MAX;
+                    let read = book.orders().read_at(Store::Conditional);
+                    let is_absent = read.is_some_and(|read| read >= flight.sent.after(LAG_MAX));
+                    if is_absent {
+                        ignored.push(key.clone());
+                    }
+                    is_absent
+                }
                 (Phase::Doubtful, leg) => {
                     let moved = leg.is_some_and(|leg| {
                         let Intent::Reduce(order) = &flight.intent else {
@@ -319,7 +334,10 @@ impl Flights {
                     moved || (waited && read)
                 }
                 (Phase::Suppressed, Some(leg)) => book.amount(leg) != flight.before,
-                (Phase::Suppressed, None) => is_gone(book, &flight.intent),
+                (Phase::Suppressed, None) => match &flight.intent {
+                    Intent::PlaceStop(stop) => book.amount(stop.leg()) != flight.before,
+                    cancel => is_gone(book, cancel),
+                },
             };
             if over {
                 ended.push(key.clone());
@@ -528,7 +546,10 @@ fn next_of(now: Timestamp, first: Timestamp) -> Timestamp {
 
 /// What people must be told of a refusal: that a leg is stuck, and that a request is wrong in itself.
 fn alarm(key: &IntentKey, leg: Option<&Leg>, kind: RejectionKind, trouble: &Trouble) -> Option<String> {
-    let what = leg.map_or_else(|| format!("a cancel in {}", key.about()), Leg::to_string);
+    let what = match key {
+        IntentKey::PlaceStop(leg) => format!("the stop of {leg}"),
+        _ => leg.map_or_else(|| format!("a cancel in {}", key.about()), Leg::to_string),
+    };
     match (kind, trouble.same.1) {
         (RejectionKind::Stuck, 1) => Some(format!(
             "{what} is stuck: {}; it is tried again and again",

@@ -7,6 +7,7 @@ mod effect;
 pub mod flights;
 mod offend;
 pub mod plan;
+mod protect;
 mod stops;
 mod sweep;
 mod verify;

@@ -106,6 +106,7 @@ impl Planner {
         };
         cancels(&sight, &mut round);
         offenders(&sight, &mut round);
+        self.protect(&sight, &mut round);
         let targets = targets(&sight);
         for (leg, (target, demand)) in &targets {
             self.reduce(&sight, leg, *target, *demand, &mut round);
@@ -123,6 +124,7 @@ impl Planner {
         for planned in &round.planned {
             let before = match &planned.intent {
                 Intent::Reduce(order) => book.amount(order.leg()),
+                Intent::PlaceStop(stop) => book.amount(stop.leg()),
                 _ => Qty::ZERO,
             };
             flights.launch(book.now(), planned.intent.clone(), before);
@@ -185,9 +187,7 @@ impl Planner {
         };
         let step = instrument.market_lot.step;
         if let Some(order) = ReduceOrder::against(id, leg.clone(), held, wanted, step, pricing) {
-            if self.counters.len() < COUNTERS_MAX || self.counters.contains_key(&counter) {
-                self.counters.insert(counter, number.saturating_add(1));
-            }
+            self.count(demand, leg);
             round.planned.push(Planned {
                 demand: index,
                 intent: Intent::Reduce(order),
@@ -198,10 +198,36 @@ impl Planner {
     /// `bs-` and twenty hexadecimal digits that the account, episode, leg, number and what the leg holds determine
     /// (SPEC.md section 5). The holding is in it because a crash can lose the newest number: an order that filled meanwhile
     /// left another holding, so its id is not given again; one that did not is the same attempt, and has the same id.
-    fn client_id(&self, (episode, leg): &(String, Leg), held: Qty, number: u32) -> Option<ClientOrderId> {
+    fn client_id(&self, counter: &(String, Leg), held: Qty, number: u32) -> Option<ClientOrderId> {
+        self.named(ClientOrderId::PREFIX, counter, held, number)
+    }
+
+    fn named(
+        &self,
+        prefix: &str,
+        (episode, leg): &(String, Leg),
+        held: Qty,
+        number: u32,
+    ) -> Option<ClientOrderId> {
         let digest = Sha256::digest(format!("{}|{episode}|{leg}|{held}|{number}", self.account));
         let text = hex::encode(digest.get(..10)?);
-        ClientOrderId::new(&format!("{}{text}", ClientOrderId::PREFIX)).ok()
+        ClientOrderId::new(&format!("{prefix}{text}")).ok()
+    }
+
+    /// The id of the next stop of an episode: made as those of reductions are, under a prefix of its own.
+    pub(super) fn stop_id(&self, demand: &Demand, leg: &Leg, held: Qty) -> Option<ClientOrderId> {
+        let counter = (demand.episode.clone(), leg.clone());
+        let number = self.counters.get(&counter).copied().unwrap_or(0);
+        self.named(ClientOrderId::STOP_PREFIX, &counter, held, number)
+    }
+
+    /// Counts an order of an episode.
+    pub(super) fn count(&mut self, demand: &Demand, leg: &Leg) {
+        let counter = (demand.episode.clone(), leg.clone());
+        if self.counters.len() < COUNTERS_MAX || self.counters.contains_key(&counter) {
+            let number = self.counters.entry(counter).or_insert(0);
+            *number = number.saturating_add(1);
+        }
     }
 }
 
@@ -283,7 +309,7 @@ fn targets(sight: &Sight<'_>) -> BTreeMap<Leg, (Qty, usize)> {
             .filter(|leg| demand.covers(sight.book, sight.policies, leg))
             .collect();
         match demand.action {
-            Action::Alert | Action::Cancel | Action::Block => {}
+            Action::Alert | Action::Cancel | Action::PlaceStop(_) | Action::Block => {}
             Action::Flatten => covered.into_iter().for_each(|leg| ask(leg, Qty::ZERO, index)),
             Action::Reduce(_) if demand.fulfilled => {}
             Action::Reduce(Cut::Fraction(_)) => {

@@ -21,7 +21,7 @@ pub fn sentence(policy: &PolicySpec, rung: &Rung) -> String {
     };
     let (when, what) = (when(&policy.kind, rung.at), what(&policy.kind, &rung.action));
     let stays = match rung.action {
-        Action::Alert | Action::Cancel => String::new(),
+        Action::Alert | Action::Cancel | Action::PlaceStop(_) => String::new(),
         _ => stays(policy, rung),
     };
     format!("{when}{hold}: {what}{stays}{mode}.")
@@ -60,9 +60,15 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
             format!("when less than {least} of a position has had a stop{within} for {at}")
         }
         Kind::ForeignActivity(foreign) => {
-            let orders = foreign.client_id_prefixes.as_ref().map_or(String::new(), |known| {
-                format!("an order shows whose id does not begin with {}, or ", known.join(" or "))
-            });
+            let orders = foreign
+                .client_id_prefixes
+                .as_ref()
+                .map_or(String::new(), |known| {
+                    format!(
+                        "an order shows whose id does not begin with {}, or ",
+                        known.join(" or ")
+                    )
+                });
             format!("when {orders}a setting of the account is changed, or money leaves it")
         }
         Kind::OrphanOrders(_) => format!("when a closing order has had no position to close for {at}"),
@@ -91,6 +97,10 @@ fn what(kind: &Kind, action: &Action) -> String {
     match action {
         Action::Alert => "tells people".into(),
         Action::Cancel => "cancels just these orders".into(),
+        Action::PlaceStop(distance) => format!(
+            "places a stop that closes the position {} away from the mark price, unless the guard has one there",
+            exact(&Amount::Ratio(*distance))
+        ),
         Action::Block => "cancels orders that could add exposure".into(),
         Action::Reduce(Cut::Fraction(share)) => {
             let share = exact(&Amount::Ratio(*share));

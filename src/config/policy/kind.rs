@@ -79,6 +79,7 @@ pub(super) struct Shape {
 pub(super) fn actions(type_name: &str) -> &'static [&'static str] {
     match type_name {
         "orphan_orders" => &["alert", "cancel"],
+        "unprotected_position" => &["alert", "place_stop", "block", "reduce", "flatten"],
         "order_limits" => &["alert", "cancel", "block"],
         _ => &["alert", "block", "reduce", "flatten"],
     }
@@ -209,7 +210,10 @@ fn foreign_activity(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<
     };
     let written = texts(node, "client_id_prefixes", problems)?;
     if written.is_empty() || written.len() > MOST {
-        let message = format!("`client_id_prefixes` has {} entries, not 1 to {MOST}", written.len());
+        let message = format!(
+            "`client_id_prefixes` has {} entries, not 1 to {MOST}",
+            written.len()
+        );
         let hint = "without the key no order is foreign".to_owned();
         problems.error(&node.place, "prefixes", message, hint);
         return None;
@@ -240,8 +244,16 @@ fn order_limits(fields: &mut Fields<'_>, problems: &mut Problems) -> Option<Kind
         let written = number(node, name, problems)?;
         let read = written.parse().ok().filter(|read| (1..=MOST).contains(read));
         if read.is_none() {
-            let message = format!("`{name}` is `{}`, not a whole number of 1 to {MOST}", short(&written));
-            problems.error(&node.place, "range", message, format!("write it like {name} = 50"));
+            let message = format!(
+                "`{name}` is `{}`, not a whole number of 1 to {MOST}",
+                short(&written)
+            );
+            problems.error(
+                &node.place,
+                "range",
+                message,
+                format!("write it like {name} = 50"),
+            );
         }
         read
     };

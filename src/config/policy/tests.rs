@@ -161,7 +161,11 @@ fn rungs_are_strict() {
             "range 6:56",
         ),
         (r#"{ at = "50%", action = "block", to = "40%" }"#, "target 6:44"),
-        (r#"{ at = "50%", action = "place_stop" }"#, "not-built 6:35"),
+        (r#"{ at = "50%", action = "place_stop" }"#, "action 6:35"),
+        (
+            r#"{ at = "50%", action = "block", distance = "3%" }"#,
+            "target 6:44",
+        ),
         (r#"{ at = "50%", action = "cancel" }"#, "action 6:35"),
         (
             r#"{ at = "50%", action = "alert", latch = "until_reset" }"#,
@@ -417,6 +421,21 @@ fn each_type_has_its_own_keys() {
             "type = \"foreign_activity\"\nclient_id_prefixes = [\"bot-\", \"\", \"b t\"]",
             "ladder = [ { action = \"alert\" } ]".into(),
             "prefixes 6:31, prefixes 6:35",
+        ),
+        (
+            "type = \"unprotected_position\"",
+            "ladder = [ { at = \"9s\", action = \"place_stop\", distance = \"3%\" } ]".into(),
+            "fine",
+        ),
+        (
+            "type = \"unprotected_position\"\nmax_stop_distance = \"2%\"",
+            "ladder = [ { at = \"9s\", action = \"place_stop\", distance = \"3%\" } ]".into(),
+            "distance 7:62",
+        ),
+        (
+            "type = \"unprotected_position\"",
+            "ladder = [ { at = \"9s\", action = \"place_stop\" } ]".into(),
+            "missing-key 6:12",
         ),
         ("type = \"orphan_orders\"", alert("10s"), "fine"),
         ("type = \"orphan_orders\"", alert("10"), "unit 6:19"),
