@@ -430,7 +430,7 @@ fn each_type_has_its_own_keys() {
         (
             "type = \"unprotected_position\"\nmax_stop_distance = \"2%\"",
             "ladder = [ { at = \"9s\", action = \"place_stop\", distance = \"3%\" } ]".into(),
-            "distance 7:62",
+            "distance 7:59",
         ),
         (
             "type = \"unprotected_position\"",

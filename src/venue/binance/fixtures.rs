@@ -6,7 +6,8 @@ use super::sign::{ReadSigner, Signed, TradeSigner};
 use super::{outcome, stream};
 use crate::event::{CalledPosition, Event, Input, Link, Outcome, Reading, Reason};
 use crate::model::{
-    ClientOrderId, Intent, Leg, OrderId, PositionSide, Pricing, ProtectiveStop, ReduceOrder, Store, Symbol, Timestamp,
+    ClientOrderId, Intent, Leg, OrderId, PositionSide, Pricing, ProtectiveStop, ReduceOrder, Store, Symbol,
+    Timestamp,
 };
 use crate::venue::{Received, Via};
 use proptest::prelude::*;
