@@ -35,14 +35,6 @@ fn cancel() -> Intent {
     })
 }
 
-fn stop() -> Intent {
-    let leg = Leg::both(symbol());
-    let (held, mark) = ("1".parse().unwrap(), "60000".parse().unwrap());
-    let (distance, tick) = ("0.03".parse().unwrap(), "0.1".parse().unwrap());
-    let id = ClientOrderId::new("bs-s1").unwrap();
-    Intent::PlaceStop(ProtectiveStop::against(id, leg, held, mark, distance, tick).unwrap())
-}
-
 fn order() -> Reply {
     ok(
         r#"{"orderId":7,"symbol":"BTCUSDT","status":"FILLED","clientOrderId":"bs-1","origQty":"1","executedQty":"1",
@@ -345,7 +337,7 @@ async fn pr_16_a_dry_executor_sends_nothing_and_says_so() {
         cancel(),
         Intent::CancelAll(symbol()),
         Intent::CancelAllConditional(symbol()),
-        stop(),
+        Intent::PlaceStop(ProtectiveStop::example("BTCUSDT", PositionSide::Both, "1")),
     ] {
         let key = intent.key();
         executor.submit(intent);

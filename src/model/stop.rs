@@ -72,6 +72,17 @@ impl ProtectiveStop {
 }
 
 #[cfg(test)]
+impl ProtectiveStop {
+    /// The stop `bs-s1` of a position, 3 % from a mark price of 60 000.
+    pub(crate) fn example(symbol: &str, side: PositionSide, held: &str) -> ProtectiveStop {
+        let (id, symbol) = (ClientOrderId::new("bs-s1").unwrap(), symbol.parse().unwrap());
+        let (held, mark) = (held.parse().unwrap(), "60000".parse().unwrap());
+        let (distance, tick) = ("0.03".parse().unwrap(), "0.1".parse().unwrap());
+        ProtectiveStop::against(id, Leg { symbol, side }, held, mark, distance, tick).unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Symbol;

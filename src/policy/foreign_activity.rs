@@ -10,7 +10,7 @@
 //!
 //! Source: POLICIES.md b.7.
 
-use super::{Assessment, Measured, Memory, PolicySpec, Scope, View};
+use super::{Assessment, Measured, Memory, PolicySpec, Scope, SymbolFilter, View};
 use crate::book::{Act, Book, Missing};
 use crate::model::{ClientOrderId, Order, Span, Timestamp};
 
@@ -30,7 +30,7 @@ impl ForeignActivity {
     pub(super) fn observe(&self, memory: &mut Memory, spec: &PolicySpec, book: &Book) {
         for act in book.acts() {
             let told = match act {
-                Act::Order(order) if !self.is_foreign(spec, order) => continue,
+                Act::Order(order) if !self.is_foreign(&spec.symbols, order) => continue,
                 Act::Order(order) => describe(order),
                 Act::Setting(what) => format!("{what} was changed"),
                 Act::TransferOut(asset, amount) => format!("{amount} {asset} left the account"),
@@ -39,7 +39,7 @@ impl ForeignActivity {
         }
     }
 
-    fn is_foreign(&self, spec: &PolicySpec, order: &Order) -> bool {
+    fn is_foreign(&self, symbols: &SymbolFilter, order: &Order) -> bool {
         let Some(prefixes) = &self.client_id_prefixes else {
             return false;
         };
@@ -49,12 +49,12 @@ impl ForeignActivity {
                     .iter()
                     .any(|prefix| id.as_str().starts_with(prefix.as_str()))
         });
-        !is_known && order.forced().is_none() && spec.symbols.covers(&order.id.symbol)
+        !is_known && order.forced().is_none() && symbols.covers(&order.id.symbol)
     }
 
     fn open<'a>(&'a self, view: View<'a>) -> impl Iterator<Item = &'a Order> {
         let orders = view.book.orders().iter();
-        orders.filter(move |order| self.is_foreign(view.spec, order))
+        orders.filter(move |order| self.is_foreign(&view.spec.symbols, order))
     }
 
     pub(super) fn assess(&self, view: View<'_>, out: &mut Vec<Assessment>) {
@@ -110,12 +110,10 @@ fn describe(order: &Order) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::policy::parse;
 
     #[test]
     fn d6_ids_outside_the_prefixes_are_foreign_and_ours_and_the_venues_never_are() {
-        let text = "version = 1\n[[policy]]\nid = \"a\"\ntype = \"foreign_activity\"\nsymbols = [\"BTC*\"]\nladder = [ { action = \"alert\" } ]";
-        let spec = &parse("p.toml", text).unwrap().policies[0];
+        let symbols = SymbolFilter::new(vec!["BTC*".into()]);
         for (prefixes, client, symbol, expected) in [
             (Some(&["bot-"][..]), Some("bot-7"), "BTCUSDT", false),
             (Some(&["bot-"]), Some("web_7"), "BTCUSDT", true),
@@ -151,7 +149,7 @@ mod tests {
                 at: Timestamp::from_ms(1),
             };
             assert_eq!(
-                policy.is_foreign(spec, &order),
+                policy.is_foreign(&symbols, &order),
                 expected,
                 "{prefixes:?} {client:?} {symbol}"
             );

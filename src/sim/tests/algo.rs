@@ -23,13 +23,9 @@ fn algo(client: &mut Client, query: &str) -> Value {
 
 #[test]
 fn the_guards_stop_is_taken_as_it_is_sent_and_keeps_its_promise() {
-    use crate::model::{ClientOrderId, Intent, Leg, ProtectiveStop};
+    use crate::model::{Intent, PositionSide, ProtectiveStop};
     let mut client = walk(&["60000", "60000", "58000"], "");
-    let leg = Leg::both("BTCUSDT".parse().unwrap());
-    let (held, mark) = ("0.5".parse().unwrap(), "60000".parse().unwrap());
-    let (distance, tick) = ("0.03".parse().unwrap(), "0.1".parse().unwrap());
-    let id = ClientOrderId::new("bs-s1").unwrap();
-    let stop = ProtectiveStop::against(id, leg, held, mark, distance, tick).unwrap();
+    let stop = ProtectiveStop::example("BTCUSDT", PositionSide::Both, "0.5");
     let request = crate::venue::binance::request::Mutation::from_intent(&Intent::PlaceStop(stop));
     let (key, secret) = client.venue.credentials();
     let line = format!("{} {}", request.method(), request.path());

@@ -339,16 +339,7 @@ fn or_30_every_request_is_sent_as_its_golden_file_has_it() {
         let [held, qty, step] = [held, qty, "0"].map(|text| text.parse().unwrap());
         Intent::Reduce(ReduceOrder::against(id, leg, held, qty, step, pricing).unwrap())
     };
-    let stop = |symbol: &str, side, held: &str| {
-        let leg = Leg {
-            symbol: Symbol::new(symbol).unwrap(),
-            side,
-        };
-        let id = ClientOrderId::new("bs-s1").unwrap();
-        let (held, mark) = (held.parse().unwrap(), "60000".parse().unwrap());
-        let (distance, tick) = ("0.03".parse().unwrap(), "0.1".parse().unwrap());
-        Intent::PlaceStop(ProtectiveStop::against(id, leg, held, mark, distance, tick).unwrap())
-    };
+    let stop = |symbol: &str, side, held| Intent::PlaceStop(ProtectiveStop::example(symbol, side, held));
     let (both, ioc) = (PositionSide::Both, Pricing::Ioc("58910.10".parse().unwrap()));
     let mut sent: Vec<(&str, Signed)> = [
         ("time", Read::time()),

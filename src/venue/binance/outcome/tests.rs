@@ -1,7 +1,7 @@
 //! What each answer proves, as tables.
 
 use super::*;
-use crate::model::{ClientOrderId, Intent, Leg, ProtectiveStop};
+use crate::model::{Intent, PositionSide, ProtectiveStop};
 use crate::venue::binance::fixtures::{cancel, reduce};
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_000_000_000);
@@ -22,11 +22,7 @@ fn shown(outcome: Outcome) -> String {
 
 #[test]
 fn c10_a_stop_is_taken_when_the_answer_is_that_stop_and_in_doubt_otherwise() {
-    let leg = Leg::both("BTCUSDT".parse().unwrap());
-    let (held, mark) = ("2".parse().unwrap(), "60000".parse().unwrap());
-    let (distance, tick) = ("0.03".parse().unwrap(), "0.1".parse().unwrap());
-    let id = ClientOrderId::new("bs-s1").unwrap();
-    let stop = ProtectiveStop::against(id, leg, held, mark, distance, tick).unwrap();
+    let stop = ProtectiveStop::example("BTCUSDT", PositionSide::Both, "2");
     let mutation = Mutation::from_intent(&Intent::PlaceStop(stop));
     for (status, body, expected) in [
         (

@@ -168,13 +168,6 @@ fn reads_say_what_they_cost_and_need() {
     }
 }
 
-fn stop(symbol: &Symbol) -> Intent {
-    let (id, leg) = (ClientOrderId::new("bs-s1").unwrap(), Leg::both(symbol.clone()));
-    let (held, mark) = ("2".parse().unwrap(), "60000".parse().unwrap());
-    let (distance, tick) = ("0.03".parse().unwrap(), "0.1".parse().unwrap());
-    Intent::PlaceStop(ProtectiveStop::against(id, leg, held, mark, distance, tick).unwrap())
-}
-
 /// Every request that the guard can make, as it goes over the wire.
 fn all_requests() -> Vec<String> {
     let secret = SecretString::from("2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9");
@@ -217,7 +210,7 @@ fn all_requests() -> Vec<String> {
         of_store(Store::Conditional),
         Intent::CancelAll(odd.clone()),
         Intent::CancelAllConditional(odd.clone()),
-        stop(&odd),
+        Intent::PlaceStop(ProtectiveStop::example("测试USDT", PositionSide::Both, "2")),
     ];
     let reads = reads.iter().map(|read| reader.sign(read, now, 3_000));
     let mutations = intents
