@@ -199,6 +199,8 @@ impl Live {
         }
         let settled = match intent {
             Intent::Reduce(order) => self.look_for(intent.symbol(), order.id(), sent, LOOK_FIRST).await,
+            // The store that lists it tells the core whether it stands.
+            Intent::PlaceStop(_) => return,
             // Repeating a cancel is harmless, and the orders are read again in any case.
             Intent::Cancel(_) | Intent::CancelAll(_) | Intent::CancelAllConditional(_) => {
                 not_sent("sent again if there is still something to cancel", CANCEL_AGAIN)

@@ -374,7 +374,7 @@ impl Guard {
         if !is_urgent && !may_be_due {
             return;
         }
-        let drifting: Drifting = self.policies.iter().map(|policy| policy.memory.clone()).collect();
+        let drifting: Drifting = self.policies.iter().map(|policy| policy.memory.kept()).collect();
         if is_urgent
             || self
                 .saved
@@ -445,6 +445,7 @@ impl Guard {
                 Action::Flatten if is_working => State::Flattening,
                 Action::Reduce(_) if is_working => State::Reducing,
                 _ if manual => State::Latched,
+                action if !action.blocks() => continue,
                 _ => State::Blocked,
             };
             held = Some(held.map_or(state, |known: State| known.graver(state)));
@@ -498,8 +499,7 @@ fn marks_differ(known: &[Memory], now: &[Memory]) -> bool {
     known.len() != now.len()
         || known.iter().zip(now).any(|(a, b)| {
             (a.mark, a.flows, a.since, a.best) != (b.mark, b.flows, b.since, b.best)
-                || a.losses != b.losses
-                || a.rounds != b.rounds
+                || (&a.losses, &a.rounds, &a.naked) != (&b.losses, &b.rounds, &b.naked)
                 || b.last_at
                     .zip(a.last_at)
                     .is_some_and(|(b, a)| b.since(a) >= Span::from_secs(10))

@@ -153,6 +153,11 @@ impl InForce<'_> {
                 "nothing is closed or cancelled before the next limit".into()
             }
             Action::Alert => "Backstop does nothing about it by itself".into(),
+            Action::Cancel => "Backstop cancels just the orders that this is about".into(),
+            Action::PlaceStop(distance) => format!(
+                "Backstop places a stop {} away from the mark price that can only close the position",
+                distance.percent()
+            ),
             Action::Block => format!("orders that could add to a position are cancelled on sight, {until}"),
             Action::Reduce(cut) => format!(
                 "Backstop cuts until {} is reached, and cancels what could add to a position {until}",
@@ -326,12 +331,26 @@ fn measure(kind: &Kind) -> &'static str {
         Kind::Drawdown(_) => "drawdown",
         Kind::PeriodLoss(_) => "loss of the period",
         Kind::Blind(_) => "no sign of life for",
+        Kind::LiquidationDistance(_) => "distance to liquidation",
+        Kind::MaxExposure(_) => "exposure",
+        Kind::LossVelocity(_) => "fall within the window",
+        Kind::ProfitGiveback(_) => "profit given back",
+        Kind::TradingWindow(_) => "outside the hours of trading",
+        Kind::SymbolAllowlist(_) => "a contract that is not allowed",
+        Kind::ForcedEvent(_) => "the venue closed something by force",
+        Kind::LossStreak(_) => "losing trades in a row",
+        Kind::UnprotectedPosition(_) => "position without a stop for",
+        Kind::OrphanOrders(_) => "closing order without a position for",
+        Kind::OrderLimits(_) => "orders beyond their limits",
+        Kind::ForeignActivity(_) => "something that your programs did not do",
     }
 }
 
 fn effect(action: Action) -> String {
     match action {
         Action::Alert => "look at it".into(),
+        Action::Cancel => "these orders are cancelled".into(),
+        Action::PlaceStop(_) => "a stop is placed".into(),
         Action::Block => "entries are blocked".into(),
         Action::Reduce(cut) => format!("positions are cut to {}", aim(cut)),
         Action::Flatten => "everything is closed".into(),
@@ -350,7 +369,20 @@ fn instead(kind: &Kind, action: Action, acts: bool, account: &str) -> String {
         return format!("when you want to trade again: backstop rearm --account {account}");
     }
     match kind {
-        Kind::MarginRatio(_) | Kind::MarginCall(_) => "add margin, or close a part yourself",
+        Kind::MarginRatio(_) | Kind::MarginCall(_) | Kind::LiquidationDistance(_) => {
+            "add margin, or close a part yourself"
+        }
+        Kind::MaxExposure(_) => "close a part of what you hold yourself",
+        Kind::LossVelocity(_) | Kind::ProfitGiveback(_) | Kind::LossStreak(_) => {
+            "close yourself what you no longer want to hold, and pause what trades the account"
+        }
+        Kind::TradingWindow(_) | Kind::SymbolAllowlist(_) => "stop what trades there, and close it yourself",
+        Kind::ForcedEvent(_) => "look at what is left, and at the margin of every position",
+        Kind::UnprotectedPosition(_) => "place a stop yourself, or close the position",
+        Kind::OrphanOrders(_) | Kind::OrderLimits(_) => "cancel these orders, and look at what sends them",
+        Kind::ForeignActivity(_) => {
+            "find out who did it; when it was nobody of yours, take the key and the password away from them"
+        }
         Kind::MaxPosition(_) => "close a part yourself, or cancel the orders that add to it",
         Kind::Drawdown(_) | Kind::PeriodLoss(_) => "close yourself what you no longer want to hold",
         Kind::Blind(_) => "look at the venue's status page, at its app, and at this machine's network",
@@ -374,6 +406,12 @@ fn request(intent: &Intent) -> String {
                 order.leg()
             )
         }
+        Intent::PlaceStop(stop) => format!(
+            "stop {} {} at {}, closes the position and nothing else",
+            stop.side(),
+            stop.leg(),
+            stop.trigger()
+        ),
         Intent::Cancel(id) => {
             let kind = if id.store == Store::Regular {
                 "order"

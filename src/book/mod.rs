@@ -3,6 +3,8 @@
 //! Rules: absence in a stream event means unchanged; absence in a complete reading means zero, unless the stream
 //! spoke of it a moment ago; a failed reading changes nothing; older facts never undo newer ones.
 
+mod acts;
+mod cover;
 mod equity;
 mod fills;
 mod gap;
@@ -13,6 +15,8 @@ mod reading;
 pub mod shock;
 mod transfers;
 
+pub use acts::Act;
+pub use cover::{Cover, Stop, cover};
 pub use equity::CURRENCY;
 pub use fills::Fill;
 pub use gap::Gap;
@@ -149,6 +153,7 @@ pub struct Book {
     fill: Option<Fill>,
     /// Fills that were told, by contract and number.
     fills_told: VecDeque<(Symbol, i64)>,
+    acts: Vec<Act>,
     unclassified: bool,
     mismatches: u64,
     unknown_events: u64,
@@ -177,32 +182,49 @@ impl Book {
                 self.forced_fill = forced.map(|what| (order.leg(), what));
                 self.fill = self.fill_of(order);
                 let trade = None;
-                self.orders.update(
-                    now,
-                    &Order {
-                        at,
-                        trade,
-                        ..order.clone()
-                    },
-                );
+                let order = Order {
+                    at,
+                    trade,
+                    ..order.clone()
+                };
+                if self.orders.update(now, &order) {
+                    self.acts.push(Act::Order(order));
+                }
             }
             Event::MarginCall(call) => {
                 self.link.spoke(now);
                 self.margin_call(call);
             }
-            Event::SettingsChanged | Event::FillHint(_) => self.link.spoke(now),
+            Event::SettingsChanged => {
+                self.link.spoke(now);
+                self.acts.push(Act::Setting("leverage or asset mode".into()));
+            }
+            Event::FillHint(_) => self.link.spoke(now),
             Event::Marks(marks) => {
                 for mark in marks {
                     self.mark(&mark.symbol, (mark.price, mark.index), mark.at);
                 }
             }
             Event::Holdings(holdings) => self.holdings(holdings),
-            Event::OpenOrders(store, orders) => self.orders.read(now, *store, orders),
+            Event::OpenOrders(store, orders) => {
+                let fresh = self.orders.read(now, *store, orders);
+                self.acts.extend(fresh.into_iter().map(Act::Order));
+            }
             Event::Settings(settings) => {
+                if self.settings.is_some_and(|known| known != *settings) {
+                    self.acts.push(Act::Setting("position mode or asset mode".into()));
+                }
                 self.settings = Some(*settings);
                 self.settings_read = Some(now);
             }
-            Event::MarginTypes(types) => self.margin_types.extend(types.iter().cloned()),
+            Event::MarginTypes(types) => {
+                for (symbol, margin) in types {
+                    let known = self.margin_types.insert(symbol.clone(), *margin);
+                    if known.is_some_and(|known| known != *margin) {
+                        self.acts.push(Act::Setting(format!("margin type of {symbol}")));
+                    }
+                }
+            }
             Event::Rules(instruments) => self.rules(instruments),
             Event::Tiers(tiers) => {
                 for (symbol, tiers) in tiers {
@@ -233,6 +255,7 @@ impl Book {
         self.believed = None;
         self.forced_fill = None;
         self.fill = None;
+        self.acts.clear();
         self.unclassified = false;
         self.equity_now.take();
     }
@@ -295,6 +318,11 @@ impl Book {
                 continue;
             }
             let read = known.and_then(|held| held.read);
+            let margins = known.and_then(|held| held.position.margin).zip(change.margin);
+            if margins.is_some_and(|(known, margin)| known != margin) {
+                let what = format!("margin type of {}", change.leg.symbol);
+                self.acts.push(Act::Setting(what));
+            }
             let position = Position {
                 amount: change.amount,
                 entry: change.entry,
@@ -361,6 +389,9 @@ impl Book {
     }
 
     fn add_flow(&mut self, asset: &Asset, amount: Money) {
+        if amount.is_negative() {
+            self.acts.push(Act::TransferOut(asset.clone(), amount.abs()));
+        }
         match self.value_of(asset, amount) {
             Ok(value) => self.flow = Some(self.flow.unwrap_or(Money::ZERO) + value),
             Err(_) => self.unclassified = true,
@@ -519,6 +550,11 @@ impl Book {
     /// Money that crossed the account's border in this step, in [`CURRENCY`].
     pub fn flow(&self) -> Option<Money> {
         self.flow
+    }
+
+    /// What was done on the account in this step. A reading of all open orders bounds it.
+    pub fn acts(&self) -> &[Act] {
+        &self.acts
     }
 
     /// What balances moved by that nothing explains, believed in this step because readings agree on it, in [`CURRENCY`].

@@ -1,6 +1,6 @@
 //! Open orders of both stores. An order that is over never comes back to life.
 
-use crate::model::{Order, OrderId, Qty, Store, Symbol, Timestamp};
+use crate::model::{ClientOrderId, Leg, Order, OrderId, Qty, Store, Symbol, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 use super::READ_LAG;
@@ -26,14 +26,15 @@ struct Tracked {
 }
 
 impl Orders {
-    /// An event about one order.
-    pub(super) fn update(&mut self, now: Timestamp, order: &Order) {
+    /// An event about one order; whether it is the first that is known of it.
+    pub(super) fn update(&mut self, now: Timestamp, order: &Order) -> bool {
         if self.ended.iter().any(|(id, _)| *id == order.id) {
-            return;
+            return false;
         }
+        let is_first = !self.open.contains_key(&order.id);
         if order.status.is_terminal() {
             self.forget(now, &order.id);
-            return;
+            return is_first;
         }
         let older = self.open.get(&order.id).is_some_and(|known| {
             known.order.at > order.at || (known.order.at == order.at && known.order.executed > order.executed)
@@ -47,6 +48,7 @@ impl Orders {
                 },
             );
         }
+        is_first
     }
 
     /// Whether an event tells of a fill that was not told before.
@@ -59,8 +61,9 @@ impl Orders {
         !is_over && order.executed > known
     }
 
-    /// A complete reading of one store.
-    pub(super) fn read(&mut self, now: Timestamp, store: Store, orders: &[Order]) {
+    /// A complete reading of one store. Gives the orders that came since the one before it and were not told.
+    pub(super) fn read(&mut self, now: Timestamp, store: Store, orders: &[Order]) -> Vec<Order> {
+        let mut fresh = Vec::new();
         let mut listed: BTreeMap<&OrderId, &Order> = BTreeMap::new();
         for order in orders {
             listed.insert(&order.id, order);
@@ -76,12 +79,15 @@ impl Orders {
                 .open
                 .get(&order.id)
                 .map_or(Timestamp::default(), |known| known.touched);
-            self.update(touched, order);
+            if self.update(touched, order) && self.is_read(store) {
+                fresh.push(order.clone());
+            }
         }
         match store {
             Store::Regular => self.read_regular = Some(now),
             Store::Conditional => self.read_conditional = Some(now),
         }
+        fresh
     }
 
     /// An order is over.
@@ -116,6 +122,14 @@ impl Orders {
     /// Open orders of a symbol in both stores.
     pub fn of<'a>(&'a self, symbol: &'a Symbol) -> impl Iterator<Item = &'a Order> + 'a {
         self.iter().filter(move |order| order.id.symbol == *symbol)
+    }
+
+    /// Open stops of a leg that a guard placed.
+    pub fn our_stops<'a>(&'a self, leg: &'a Leg) -> impl Iterator<Item = &'a Order> + 'a {
+        self.of(&leg.symbol).filter(move |order| {
+            let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_our_stop);
+            ours && order.id.store == Store::Conditional && order.position_side == leg.side
+        })
     }
 
     /// One order, if it is open.

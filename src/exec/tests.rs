@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use secrecy::SecretString;
 
 use super::*;
-use crate::model::{Leg, OrderId, PositionSide, Pricing, ReduceOrder, Store};
+use crate::model::{Leg, OrderId, PositionSide, Pricing, ProtectiveStop, ReduceOrder, Store};
 use crate::venue::binance::client::testing::{API_SECRET, Asked, Reply, Server, ok, reader, short, soon};
 
 const SETTLE: Span = Span::from_ms(800);
@@ -337,6 +337,7 @@ async fn pr_16_a_dry_executor_sends_nothing_and_says_so() {
         cancel(),
         Intent::CancelAll(symbol()),
         Intent::CancelAllConditional(symbol()),
+        Intent::PlaceStop(ProtectiveStop::example("BTCUSDT", PositionSide::Both, "1")),
     ] {
         let key = intent.key();
         executor.submit(intent);

@@ -91,6 +91,7 @@ impl Guard {
     ) {
         let what = match key {
             crate::model::IntentKey::Reduce(id) => format!("order {id}"),
+            crate::model::IntentKey::PlaceStop(leg) => format!("the stop of {leg}"),
             crate::model::IntentKey::Cancel(id) => format!("the cancel of order {} in {}", id.id, id.symbol),
             crate::model::IntentKey::CancelAll(_, symbol) => format!("the cancel of all orders in {symbol}"),
         };

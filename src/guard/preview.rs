@@ -3,14 +3,13 @@
 //! Each rung is played through the real planner on a copy of the book ([`Effect`]), the ones in force and the others as
 //! if they had tripped now, so that what is shown is what the guard would do.
 
-mod cover;
 mod play;
 
-pub use cover::{Cover, Stop};
+pub use crate::book::{Cover, Stop};
 pub use play::{Close, Effect};
 
 use super::Guard;
-use crate::book::{Bucket, BucketMargin, Missing};
+use crate::book::{Bucket, BucketMargin, Missing, cover};
 use crate::model::{Leg, MarginType, Money, Position, Price, Span, Store, Timestamp};
 use crate::policy::envelope::{Policy, RungState};
 use crate::policy::{Action, Amount, Cut, Kind, Measured, Mode, Scope};
@@ -118,7 +117,7 @@ impl Guard {
             position: position.clone(),
             margin: book.margin_type(leg),
             mark: book.last_mark(&leg.symbol),
-            cover: all_read.then(|| cover::cover(book, leg, position)),
+            cover: all_read.then(|| cover(book, leg, position, book.last_mark(&leg.symbol), None)),
         };
         let buckets = book.buckets().unwrap_or_default();
         let kills = self.kills.iter().map(|kill| {

@@ -128,7 +128,7 @@ impl Guard {
             policies.insert(
                 policy.spec.id.clone(),
                 SavedPolicy {
-                    memory: policy.memory.clone(),
+                    memory: policy.memory.kept(),
                     trips,
                 },
             );
@@ -164,14 +164,16 @@ impl Guard {
 
 /// A latch that acted and whose rung is gone or weaker now, as a kill of the same strength over the same place.
 fn orphaned(id: &str, kept: &SavedTrip) -> Option<Kill> {
-    if !kept.is_manual || !kept.is_enforced || kept.level < Action::Block.level() {
+    // What only tells, or cancels single orders, held nothing that a kill could hold on to.
+    let holds = (Action::Block.level()..=Action::Flatten.level()).contains(&kept.level);
+    if !kept.is_manual || !kept.is_enforced || !holds {
         return None;
     }
     let symbol = match &kept.scope {
         Scope::Leg(leg) | Scope::Bucket(crate::book::Bucket::Isolated(leg)) => Some(leg.symbol.clone()),
         Scope::Account | Scope::Bucket(_) => None,
     };
-    let flattens = kept.level >= Action::Flatten.level();
+    let flattens = kept.level == Action::Flatten.level();
     Some(Kill {
         action: if flattens {
             KillAction::Flatten

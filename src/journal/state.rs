@@ -67,6 +67,8 @@ struct KeptPolicy {
     losses: Vec<(i64, String)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rounds: Vec<KeptRound>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    naked: Vec<(KeptLeg, i64)>,
     trips: Vec<KeptTrip>,
 }
 
@@ -177,7 +179,7 @@ pub fn write(saved: &Saved, live: bool) -> String {
 fn version(saved: &Saved) -> u32 {
     let is_newest = |policy: &SavedPolicy| {
         let memory = &policy.memory;
-        let amounts = memory.peaks.len() + memory.losses.len() + memory.rounds.len();
+        let amounts = memory.peaks.len() + memory.losses.len() + memory.rounds.len() + memory.naked.len();
         amounts > 0 || memory.best.is_some()
     };
     match saved.policies.values().any(is_newest) {
@@ -286,6 +288,12 @@ fn keep_policy(policy: &SavedPolicy) -> KeptPolicy {
         peaks: keep_amounts(&memory.peaks),
         losses: keep_amounts(&memory.losses),
         rounds: memory.rounds.iter().map(keep_round).collect(),
+        naked: policy
+            .memory
+            .naked
+            .iter()
+            .map(|(leg, since)| (keep_leg(leg), since.ms()))
+            .collect(),
         trips: policy.trips.iter().map(keep_trip).collect(),
     }
 }
@@ -311,6 +319,12 @@ fn read_policy(kept: KeptPolicy) -> Result<SavedPolicy, StateError> {
             rounds: collect(kept.rounds, |round| read_round(&round))?
                 .into_iter()
                 .collect(),
+            naked: collect(kept.naked, |(leg, since)| {
+                Ok((read_leg(&leg)?, Timestamp::from_ms(since)))
+            })?
+            .into_iter()
+            .collect(),
+            ..Memory::default()
         },
         trips: collect(kept.trips, |trip| {
             Ok(SavedTrip {
@@ -505,6 +519,8 @@ mod tests {
                     equity: equity.parse().unwrap(),
                 })
                 .into(),
+            naked: [(leg.clone(), at)].into(),
+            ..Memory::default()
         };
         let telling = crate::book::Telling {
             asset: usdt,
@@ -554,6 +570,7 @@ mod tests {
             policy.memory.best = None;
             policy.memory.losses.clear();
             policy.memory.rounds.clear();
+            policy.memory.naked.clear();
         }
         let text = write(&saved, true);
         assert!(

@@ -69,10 +69,17 @@ name! {
 impl ClientOrderId {
     /// The prefix of every id that the guard gives.
     pub const PREFIX: &'static str = "bs-";
+    /// The prefix of the stops among them; no other id of ours goes on with this letter.
+    pub const STOP_PREFIX: &'static str = "bs-s";
 
     /// Whether this id was given by a guard.
     pub fn is_ours(&self) -> bool {
         self.0.starts_with(Self::PREFIX)
+    }
+
+    /// Whether a guard gave this id to a protective stop. The order that comes of a stop carries it too.
+    pub fn is_our_stop(&self) -> bool {
+        self.0.starts_with(Self::STOP_PREFIX)
     }
 }
 

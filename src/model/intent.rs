@@ -1,6 +1,8 @@
 //! The only things that can be asked of a venue. No type here can open or grow a position.
 
-use super::{ClientOrderId, Leg, OrderId, Position, PositionSide, Price, Qty, Side, Store, Symbol};
+use super::{
+    ClientOrderId, Leg, OrderId, Position, PositionSide, Price, ProtectiveStop, Qty, Side, Store, Symbol,
+};
 
 /// Something the core wants done at the venue.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,6 +15,8 @@ pub enum Intent {
     CancelAll(Symbol),
     /// Cancel every order of a symbol in the conditional store.
     CancelAllConditional(Symbol),
+    /// Leave a stop that can only close.
+    PlaceStop(ProtectiveStop),
 }
 
 /// What an intent is known by, from the request to its outcome.
@@ -24,6 +28,8 @@ pub enum IntentKey {
     Cancel(OrderId),
     /// The cancellation of a store of a symbol.
     CancelAll(Store, Symbol),
+    /// The stop of a leg: there is one at most.
+    PlaceStop(Leg),
 }
 
 /// An order that takes from a position and cannot do anything else.
@@ -139,6 +145,7 @@ impl IntentKey {
             IntentKey::Reduce(id) => id.as_str(),
             IntentKey::Cancel(id) => id.symbol.as_str(),
             IntentKey::CancelAll(_, symbol) => symbol.as_str(),
+            IntentKey::PlaceStop(leg) => leg.symbol.as_str(),
         }
     }
 }
@@ -151,6 +158,7 @@ impl Intent {
             Intent::Cancel(id) => IntentKey::Cancel(id.clone()),
             Intent::CancelAll(symbol) => IntentKey::CancelAll(Store::Regular, symbol.clone()),
             Intent::CancelAllConditional(symbol) => IntentKey::CancelAll(Store::Conditional, symbol.clone()),
+            Intent::PlaceStop(stop) => IntentKey::PlaceStop(stop.leg().clone()),
         }
     }
 
@@ -160,6 +168,7 @@ impl Intent {
             Intent::Reduce(order) => &order.leg.symbol,
             Intent::Cancel(id) => &id.symbol,
             Intent::CancelAll(symbol) | Intent::CancelAllConditional(symbol) => symbol,
+            Intent::PlaceStop(stop) => &stop.leg().symbol,
         }
     }
 }

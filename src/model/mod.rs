@@ -8,6 +8,7 @@ mod id;
 mod instrument;
 mod intent;
 mod order;
+mod stop;
 mod time;
 mod value;
 
@@ -18,5 +19,6 @@ pub use id::{Asset, ClientOrderId, IdError, Symbol};
 pub use instrument::{Instrument, LotRule, PriceBand, Tier, TradingStatus};
 pub use intent::{Intent, IntentKey, Pricing, ReduceOrder};
 pub use order::{Order, OrderId, OrderKind, OrderStatus, Store, Trade};
+pub use stop::ProtectiveStop;
 pub use time::{Span, Timestamp};
 pub use value::{Money, Price, Qty, Ratio, ValueError, exact};

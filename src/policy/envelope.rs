@@ -8,7 +8,7 @@ use super::{
     View,
 };
 use crate::book::{Book, Missing};
-use crate::model::{Leg, Money, Qty, Ratio, Span, Timestamp};
+use crate::model::{Leg, Money, OrderId, Qty, Ratio, Span, Timestamp};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
@@ -341,7 +341,12 @@ impl Policy {
     /// Whether the rung's action has come to its end, so that the rung may clear.
     fn is_done(&self, book: &Book, scope: &Scope, rung: &Rung, trip: &Trip) -> bool {
         match rung.action {
-            Action::Alert | Action::Block => true,
+            Action::Alert | Action::Cancel | Action::Block => true,
+            // In force for as long as the stop stands, so that it is withdrawn when its position is gone.
+            Action::PlaceStop(_) => match scope {
+                Scope::Leg(leg) => book.orders().our_stops(leg).next().is_none(),
+                _ => true,
+            },
             Action::Reduce(Cut::To(to)) => {
                 trip.fulfilled || self.spec.kind.has_reached(self.view(book), scope, to)
             }
@@ -386,13 +391,19 @@ impl Policy {
         let known = self.tracks.get(scope);
         let trip = match known.and_then(|track| track.rungs.get(index)) {
             Some(RungState::Tripped(trip)) => trip.clone(),
-            _ => Trip {
-                since: book.now(),
-                event: None,
-                breached: true,
-                fulfilled: false,
-                aims: self.aims(book, scope, self.spec.ladder.get(index)?),
-            },
+            _ => {
+                // As if its time had come for every order that it is about.
+                if rung.action == Action::Cancel {
+                    rung.at = None;
+                }
+                Trip {
+                    since: book.now(),
+                    event: None,
+                    breached: true,
+                    fulfilled: false,
+                    aims: self.aims(book, scope, self.spec.ladder.get(index)?),
+                }
+            }
         };
         let mut track = Track::new(self.spec.ladder.len());
         *track.rungs.get_mut(index)? = RungState::Tripped(trip);
@@ -439,6 +450,12 @@ impl Policy {
             Kind::MaxExposure(policy) => policy.kept(self.view(book), legs, to),
             _ => Vec::new(),
         }
+    }
+
+    /// The orders that a rung in force has cancelled.
+    pub fn offenders(&self, book: &Book, scope: &Scope, rung: usize) -> Vec<OrderId> {
+        let at = self.spec.ladder.get(rung).and_then(|rung| rung.at);
+        self.spec.kind.offenders(self.view(book), scope, at)
     }
 
     /// A manual latch whose condition still stands, or cannot be judged.

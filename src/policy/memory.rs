@@ -1,7 +1,7 @@
 //! What a policy remembers over time and restarts.
 
 use crate::book::Book;
-use crate::model::{Leg, Money, Side, Timestamp};
+use crate::model::{Leg, Money, OrderId, Side, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A policy's memory. Each type uses what it needs and leaves the rest `None`.
@@ -29,6 +29,16 @@ pub struct Memory {
     pub losses: VecDeque<Peak>,
     /// Round trips that are not over.
     pub rounds: BTreeMap<Leg, Round>,
+    /// Since when, by our clock, these positions have had no stop that covers them.
+    pub naked: BTreeMap<Leg, Timestamp>,
+    /// Since when, by our clock, these open orders have had no position to close. No more than are open. Not kept over
+    /// a restart: each waits out its time again.
+    pub orphans: BTreeMap<OrderId, Timestamp>,
+    /// The newest act of somebody else: when, by our clock, and what. Not kept over a restart: it is about a minute.
+    pub foreign: Option<(Timestamp, String)>,
+    /// Orders placed within the last minute and when, by our clock, oldest first. Not kept over a restart: it is about a
+    /// minute.
+    pub placed: VecDeque<(OrderId, Timestamp)>,
 }
 
 /// A round trip that is not over.
@@ -69,6 +79,21 @@ pub struct Peak {
 }
 
 impl Memory {
+    /// What survives a restart of it.
+    pub fn kept(&self) -> Memory {
+        Memory {
+            mark: self.mark,
+            flows: self.flows,
+            since: self.since,
+            until: self.until,
+            last: self.last,
+            last_at: self.last_at,
+            note: self.note.clone(),
+            naked: self.naked.clone(),
+            ..Memory::default()
+        }
+    }
+
     /// Remembers the newest trusted equity.
     pub fn saw(&mut self, equity: Money, book: &Book) {
         self.last = Some(equity);

@@ -7,6 +7,7 @@ pub mod blind;
 pub mod drawdown;
 pub mod envelope;
 pub mod forced_event;
+pub mod foreign_activity;
 pub mod liquidation_distance;
 pub mod loss_streak;
 pub mod loss_velocity;
@@ -15,19 +16,23 @@ pub mod margin_ratio;
 pub mod max_exposure;
 pub mod max_position;
 mod memory;
+pub mod order_limits;
+pub mod orphan_orders;
 pub mod period_loss;
 pub mod profit_giveback;
 pub mod spec;
 pub mod symbol_allowlist;
 pub mod trading_window;
+pub mod unprotected_position;
 
 pub use memory::{Memory, Peak, Round};
 pub use spec::{
     Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySet, PolicySpec, Rung, SymbolFilter, Wishes,
 };
+pub use unprotected_position::Protection;
 
 use crate::book::{Book, Bucket, Missing};
-use crate::model::{Leg, Symbol, Timestamp};
+use crate::model::{Leg, OrderId, Symbol, Timestamp};
 use std::fmt;
 
 /// What an assessment is about, and what a rung acts upon.
@@ -50,6 +55,20 @@ pub struct View<'a> {
     pub memory: &'a Memory,
     /// The policy as written.
     pub spec: &'a PolicySpec,
+}
+
+impl View<'_> {
+    /// When the earliest of some clocks, begun at these times, reaches a threshold.
+    fn next_threshold(&self, begun: impl Iterator<Item = Timestamp>) -> Option<Timestamp> {
+        let now = self.book.now();
+        let at = |began: Timestamp| {
+            self.spec.ladder.iter().filter_map(move |rung| match rung.at {
+                Some(Amount::Time(span)) => Some(began.after(span)),
+                _ => None,
+            })
+        };
+        begun.flat_map(at).filter(|at| *at > now).min()
+    }
 }
 
 /// One measurement.
@@ -82,6 +101,10 @@ impl Kind {
         match self {
             Kind::Drawdown(drawdown) => drawdown.observe(memory, spec, book),
             Kind::PeriodLoss(period_loss) => period_loss.observe(memory, book),
+            Kind::UnprotectedPosition(policy) => policy.observe(memory, spec, book),
+            Kind::OrphanOrders(policy) => policy.observe(memory, spec, book),
+            Kind::OrderLimits(policy) => policy.observe(memory, spec, book),
+            Kind::ForeignActivity(policy) => policy.observe(memory, spec, book),
             Kind::LossVelocity(velocity) => velocity.observe(memory, spec, book),
             Kind::ProfitGiveback(giveback) => giveback.observe(memory, book),
             Kind::TradingWindow(window) => window.observe(memory, book),
@@ -114,6 +137,10 @@ impl Kind {
             Kind::PeriodLoss(policy) => policy.assess(view, out),
             Kind::LossVelocity(policy) => policy.assess(view, out),
             Kind::Blind(policy) => policy.assess(view, out),
+            Kind::UnprotectedPosition(policy) => policy.assess(view, out),
+            Kind::OrphanOrders(policy) => policy.assess(view, out),
+            Kind::OrderLimits(policy) => policy.assess(view, out),
+            Kind::ForeignActivity(policy) => policy.assess(view, out),
         }
     }
 
@@ -133,6 +160,10 @@ impl Kind {
             Kind::PeriodLoss(policy) => policy.explain(view),
             Kind::LossVelocity(policy) => policy.explain(view),
             Kind::Blind(policy) => policy.explain(view),
+            Kind::UnprotectedPosition(policy) => policy.explain(view, scope),
+            Kind::OrphanOrders(policy) => policy.explain(view, scope),
+            Kind::OrderLimits(policy) => policy.explain(view),
+            Kind::ForeignActivity(policy) => policy.explain(view),
         }
     }
 
@@ -151,7 +182,20 @@ impl Kind {
             | Kind::SymbolAllowlist(_)
             | Kind::ForcedEvent(_)
             | Kind::LossStreak(_)
-            | Kind::Blind(_) => false,
+            | Kind::Blind(_)
+            | Kind::UnprotectedPosition(_)
+            | Kind::OrphanOrders(_)
+            | Kind::OrderLimits(_)
+            | Kind::ForeignActivity(_) => false,
+        }
+    }
+
+    /// The orders that a `cancel` at this threshold is for. Only types that allow the action name any.
+    pub fn offenders(&self, view: View<'_>, scope: &Scope, at: Option<Amount>) -> Vec<OrderId> {
+        match self {
+            Kind::OrphanOrders(policy) => policy.offenders(view, scope, at),
+            Kind::OrderLimits(policy) => policy.offenders(view),
+            _ => Vec::new(),
         }
     }
 
@@ -183,6 +227,10 @@ impl Kind {
             Kind::ForcedEvent(policy) => policy.next_change(view),
             Kind::LossStreak(policy) => policy.next_change(view),
             Kind::Blind(policy) => policy.next_change(view),
+            Kind::UnprotectedPosition(policy) => policy.next_change(view),
+            Kind::OrphanOrders(policy) => policy.next_change(view),
+            Kind::OrderLimits(policy) => policy.next_change(view),
+            Kind::ForeignActivity(policy) => policy.next_change(view),
             Kind::MarginRatio(_)
             | Kind::LiquidationDistance(_)
             | Kind::MaxPosition(_)

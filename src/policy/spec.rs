@@ -1,12 +1,15 @@
 //! What an owner wrote, checked and with units: the input of the policy engine. Built by `config`, never by hand.
 
+use super::foreign_activity::ForeignActivity;
 use super::liquidation_distance::LiquidationDistance;
+use super::unprotected_position::UnprotectedPosition;
 use super::{blind::Blind, drawdown::Drawdown, margin_call::MarginCall, margin_ratio::MarginRatio};
 use super::{forced_event::ForcedEvent, symbol_allowlist::SymbolAllowlist, trading_window::TradingWindow};
 use super::{
     loss_streak::LossStreak, loss_velocity::LossVelocity, max_exposure::MaxExposure,
     max_position::MaxPosition,
 };
+use super::{order_limits::OrderLimits, orphan_orders::OrphanOrders};
 use super::{period_loss::PeriodLoss, profit_giveback::ProfitGiveback};
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use rust_decimal::Decimal;
@@ -88,6 +91,14 @@ pub enum Kind {
     LossStreak(LossStreak),
     /// Time without proof of life.
     Blind(Blind),
+    /// Time that a position stands without a stop.
+    UnprotectedPosition(UnprotectedPosition),
+    /// Time that a closing order outlives its position.
+    OrphanOrders(OrphanOrders),
+    /// Limits on orders.
+    OrderLimits(OrderLimits),
+    /// What is done by others.
+    ForeignActivity(ForeignActivity),
 }
 
 /// Whether a policy or a rung acts.
@@ -145,6 +156,10 @@ pub struct Rung {
 pub enum Action {
     /// Tells people.
     Alert,
+    /// Cancels the orders that the policy names, and nothing else.
+    Cancel,
+    /// Places a stop that closes the position at this distance from the mark price, as a share of it.
+    PlaceStop(Ratio),
     /// Cancels what could add exposure, and keeps doing so.
     Block,
     /// Blocks, and closes the least that reaches the aim.
@@ -201,6 +216,10 @@ impl Kind {
             Kind::ForcedEvent(_) => "forced_event",
             Kind::LossStreak(_) => "loss_streak",
             Kind::Blind(_) => "blind",
+            Kind::UnprotectedPosition(_) => "unprotected_position",
+            Kind::OrphanOrders(_) => "orphan_orders",
+            Kind::OrderLimits(_) => "order_limits",
+            Kind::ForeignActivity(_) => "foreign_activity",
         }
     }
 }
@@ -224,20 +243,41 @@ impl Action {
     pub fn name(&self) -> &'static str {
         match self {
             Action::Alert => "alert",
+            Action::Cancel => "cancel",
+            Action::PlaceStop(_) => "place_stop",
             Action::Block => "block",
             Action::Reduce(_) => "reduce",
             Action::Flatten => "flatten",
         }
     }
 
-    /// Severity: alert 1, block 2, reduce 3, flatten 4.
+    /// The number of an action in a kept state. It never changes and says nothing of severity: see [`Action::severity`].
     pub fn level(&self) -> u8 {
         match self {
             Action::Alert => 1,
             Action::Block => 2,
             Action::Reduce(_) => 3,
             Action::Flatten => 4,
+            Action::Cancel => 5,
+            Action::PlaceStop(_) => 6,
         }
+    }
+
+    /// Severity, in the order of ladders: the more of what an owner has it takes away, the higher.
+    pub fn severity(&self) -> u8 {
+        match self {
+            Action::Alert => 1,
+            Action::Cancel => 2,
+            Action::PlaceStop(_) => 3,
+            Action::Block => 4,
+            Action::Reduce(_) => 5,
+            Action::Flatten => 6,
+        }
+    }
+
+    /// Whether it cancels everything that could add exposure.
+    pub fn blocks(&self) -> bool {
+        self.severity() >= Action::Block.severity()
     }
 }
 

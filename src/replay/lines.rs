@@ -2,7 +2,9 @@
 
 use crate::event::{Baseline, Command, Doubt, KillAction, Outcome, Rejection, RejectionKind, Report};
 use crate::guard::{Decision, Record};
-use crate::model::{ClientOrderId, Intent, IntentKey, OrderId, Pricing, Span, Store, Symbol, Timestamp};
+use crate::model::{
+    ClientOrderId, Intent, IntentKey, Leg, OrderId, PositionSide, Pricing, Span, Store, Symbol, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 /// One decision, in the form of SPEC.md section 6.
@@ -60,6 +62,9 @@ pub struct OrderLine {
     /// Our name for it, for reductions.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub client_order_id: Option<String>,
+    /// The trigger, for stops.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trigger_price: Option<String>,
     /// The venue's number, for cancels of one order.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub order_id: Option<i64>,
@@ -110,6 +115,7 @@ fn order_line(intent: &Intent) -> OrderLine {
         quantity: None,
         price: None,
         time_in_force: None,
+        trigger_price: None,
         reduce_only: None,
         client_order_id: None,
         order_id: None,
@@ -134,6 +140,14 @@ fn order_line(intent: &Intent) -> OrderLine {
         Intent::Cancel(id) => {
             line.kind = "cancel".into();
             line.order_id = Some(id.id);
+        }
+        Intent::PlaceStop(stop) => {
+            line.kind = "place_stop".into();
+            line.side = Some(stop.side().to_string());
+            line.position_side = Some(stop.leg().side.to_string());
+            line.trigger_price = Some(stop.trigger().to_string());
+            line.reduce_only = Some(true);
+            line.client_order_id = Some(stop.id().to_string());
         }
         Intent::CancelAll(_) => line.kind = "cancel_all".into(),
         Intent::CancelAllConditional(_) => line.kind = "cancel_all_conditional".into(),
@@ -181,6 +195,8 @@ pub enum KeyLine {
     Cancel(bool, String, i64),
     /// A cancel of a store: conditional or not, symbol.
     CancelAll(bool, String),
+    /// The stop of a leg: symbol, position side.
+    PlaceStop(String, String),
 }
 
 /// What became of it.
@@ -262,6 +278,7 @@ impl From<&IntentKey> for KeyLine {
     fn from(key: &IntentKey) -> KeyLine {
         match key {
             IntentKey::Reduce(id) => KeyLine::Reduce(id.to_string()),
+            IntentKey::PlaceStop(leg) => KeyLine::PlaceStop(leg.symbol.to_string(), leg.side.to_string()),
             IntentKey::Cancel(id) => {
                 KeyLine::Cancel(id.store == Store::Conditional, id.symbol.to_string(), id.id)
             }
@@ -289,6 +306,13 @@ impl KeyLine {
                 symbol: Symbol::new(symbol).ok()?,
                 id: *id,
             }),
+            KeyLine::PlaceStop(symbol, side) => {
+                let sides = [PositionSide::Both, PositionSide::Long, PositionSide::Short];
+                IntentKey::PlaceStop(Leg {
+                    symbol: Symbol::new(symbol).ok()?,
+                    side: sides.into_iter().find(|known| known.to_string() == *side)?,
+                })
+            }
             KeyLine::CancelAll(conditional, symbol) => {
                 IntentKey::CancelAll(store(*conditional), Symbol::new(symbol).ok()?)
             }

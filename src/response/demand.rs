@@ -86,11 +86,6 @@ impl Demand {
             (Driver::Counter(leg), _) => leg.symbol == *symbol,
         }
     }
-
-    /// Severity, as [`Action::level`].
-    pub fn level(&self) -> u8 {
-        self.action.level()
-    }
 }
 
 /// Everything in force that is more than an alert, in the order of policies, then kills, then counters.

@@ -4,7 +4,7 @@
 //! reduction holds its leg until the position has moved by it or holdings were read after it, so that a book that lags
 //! never asks twice.
 
-use super::effect::{has_any, is_gone, is_ignored, is_read, reduced_leg};
+use super::effect::{LAG_MAX, has_any, is_gone, is_ignored, is_read, reduced_leg};
 use super::trouble::{PROBE_EVERY, SAME_MAX, Trouble, alarm, pause};
 use super::{Needs, Stops};
 use crate::book::Book;
@@ -73,7 +73,12 @@ impl Flights {
     /// Something was decided on the ground of this book and goes out.
     pub fn launch(&mut self, book: &Book, intent: Intent) {
         self.last_action = book.now();
-        let held = reduced_leg(&intent).and_then(|leg| book.position(leg));
+        let leg = match &intent {
+            Intent::Reduce(order) => Some(order.leg()),
+            Intent::PlaceStop(stop) => Some(stop.leg()),
+            _ => None,
+        };
+        let held = leg.and_then(|leg| book.position(leg));
         let flight = Flight {
             intent: intent.clone(),
             sent: book.now(),
@@ -141,6 +146,7 @@ impl Flights {
                 flight.phase = Phase::Doubtful;
                 Needs {
                     holdings: true,
+                    orders: matches!(flight.intent, Intent::PlaceStop(_)),
                     ..Needs::default()
                 }
             }
@@ -192,6 +198,10 @@ impl Flights {
             return;
         };
         let report = Report::from(order);
+        // What comes of a stop of ours closes by its stop's nature, whatever the venue shows of flags.
+        if client_id.is_our_stop() {
+            return;
+        }
         self.stops.echo(&order.leg(), order.side, report.reduce_only);
         self.progress(now, &IntentKey::Reduce(client_id.clone()), &report);
     }
@@ -262,7 +272,7 @@ impl Flights {
                     let waited = now.since(at) >= SETTLE;
                     needs.orders |= !gone && waited;
                     let store = match &flight.intent {
-                        Intent::CancelAllConditional(_) => Store::Conditional,
+                        Intent::CancelAllConditional(_) | Intent::PlaceStop(_) => Store::Conditional,
                         Intent::Cancel(id) => id.store,
                         _ => Store::Regular,
                     };
@@ -280,6 +290,16 @@ impl Flights {
                     }
                     false
                 }
+                // Whether a stop was taken is told by the store that lists it, a while after it was sent.
+                (Phase::Doubtful, None) if matches!(flight.intent, Intent::PlaceStop(_)) => {
+                    needs.orders |= now.since(flight.sent) >= LAG_MAX;
+                    let read = book.orders().read_at(Store::Conditional);
+                    let is_absent = read.is_some_and(|read| read >= flight.sent.after(LAG_MAX));
+                    if is_absent {
+                        ignored.push(key.clone());
+                    }
+                    is_absent
+                }
                 (Phase::Doubtful, leg) => {
                     let moved = leg.is_some_and(|leg| {
                         let Intent::Reduce(order) = &flight.intent else {
@@ -295,7 +315,10 @@ impl Flights {
                     moved || (waited && read)
                 }
                 (Phase::Suppressed, Some(leg)) => book.amount(leg) != flight.before,
-                (Phase::Suppressed, None) => is_gone(book, &flight.intent),
+                (Phase::Suppressed, None) => match &flight.intent {
+                    Intent::PlaceStop(stop) => book.amount(stop.leg()) != flight.before,
+                    cancel => is_gone(book, cancel),
+                },
             };
             if over {
                 ended.push(key.clone());

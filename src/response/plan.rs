@@ -6,6 +6,7 @@
 use super::bucket::{BucketCut, bucket_cut};
 use super::demand::Demand;
 use super::flights::Flights;
+use super::offend::offenders;
 use super::sweep::cancels;
 use super::trouble::Trouble;
 use super::verify::verify;
@@ -117,12 +118,17 @@ impl Planner {
             flights,
         };
         cancels(&sight, &mut round);
+        offenders(&sight, &mut round);
+        self.protect(&sight, &mut round);
         let (targets, cuts) = targets(&sight);
         for (leg, (target, demand)) in &targets {
             self.reduce(&sight, leg, *target, *demand, &mut round);
         }
         for (demand, BucketCut { problem, cut, .. }) in &cuts {
-            let mut served = round.planned.iter().filter(|planned| planned.demand == Some(*demand));
+            let mut served = round
+                .planned
+                .iter()
+                .filter(|planned| planned.demand == Some(*demand));
             if served.any(|planned| matches!(planned.intent, Intent::Reduce(_))) {
                 round
                     .reasons
@@ -193,9 +199,7 @@ impl Planner {
         };
         let step = instrument.market_lot.step;
         if let Some(order) = ReduceOrder::against(id, leg.clone(), held, wanted, step, pricing) {
-            if self.counters.len() < COUNTERS_MAX || self.counters.contains_key(&counter) {
-                self.counters.insert(counter, number.saturating_add(1));
-            }
+            self.count(demand, leg);
             round.planned.push(Planned {
                 demand: Some(index),
                 intent: Intent::Reduce(order),
@@ -206,10 +210,36 @@ impl Planner {
     /// `bs-` and twenty hexadecimal digits that the account, episode, leg, number and what the leg holds determine
     /// (SPEC.md section 5). The holding is in it because a crash can lose the newest number: an order that filled meanwhile
     /// left another holding, so its id is not given again; one that did not is the same attempt, and has the same id.
-    fn client_id(&self, (episode, leg): &(String, Leg), held: Qty, number: u32) -> Option<ClientOrderId> {
+    fn client_id(&self, counter: &(String, Leg), held: Qty, number: u32) -> Option<ClientOrderId> {
+        self.named(ClientOrderId::PREFIX, counter, held, number)
+    }
+
+    fn named(
+        &self,
+        prefix: &str,
+        (episode, leg): &(String, Leg),
+        held: Qty,
+        number: u32,
+    ) -> Option<ClientOrderId> {
         let digest = Sha256::digest(format!("{}|{episode}|{leg}|{held}|{number}", self.account));
         let text = hex::encode(digest.get(..10)?);
-        ClientOrderId::new(&format!("{}{text}", ClientOrderId::PREFIX)).ok()
+        ClientOrderId::new(&format!("{prefix}{text}")).ok()
+    }
+
+    /// The id of the next stop of an episode: made as those of reductions are, under a prefix of its own.
+    pub(super) fn stop_id(&self, demand: &Demand, leg: &Leg, held: Qty) -> Option<ClientOrderId> {
+        let counter = (demand.episode.clone(), leg.clone());
+        let number = self.counters.get(&counter).copied().unwrap_or(0);
+        self.named(ClientOrderId::STOP_PREFIX, &counter, held, number)
+    }
+
+    /// Counts an order of an episode.
+    pub(super) fn count(&mut self, demand: &Demand, leg: &Leg) {
+        let counter = (demand.episode.clone(), leg.clone());
+        if self.counters.len() < COUNTERS_MAX || self.counters.contains_key(&counter) {
+            let number = self.counters.entry(counter).or_insert(0);
+            *number = number.saturating_add(1);
+        }
     }
 }
 
@@ -271,11 +301,14 @@ fn attempt(
     }
 }
 
-/// The highest demand on a leg: the first of the most severe.
+/// The highest demand on a leg that blocks: the first of the most severe.
 pub(super) fn highest(sight: &Sight<'_>, leg: &Leg) -> Option<usize> {
     let mut best: Option<(u8, usize)> = None;
     for (index, demand) in sight.demands.iter().enumerate() {
-        let level = demand.level();
+        let level = demand.action.severity();
+        if !demand.action.blocks() {
+            continue;
+        }
         if best.is_none_or(|(known, _)| level > known) && demand.covers(sight.book, sight.policies, leg) {
             best = Some((level, index));
         }
@@ -304,7 +337,7 @@ fn targets<'a>(sight: &Sight<'a>) -> (Targets, Vec<(usize, BucketCut<'a>)>) {
             .filter(|leg| demand.covers(sight.book, sight.policies, leg))
             .collect();
         match demand.action {
-            Action::Alert | Action::Block => {}
+            Action::Alert | Action::Cancel | Action::PlaceStop(_) | Action::Block => {}
             Action::Flatten => covered.into_iter().for_each(|leg| ask(leg, Qty::ZERO, index)),
             Action::Reduce(_) if demand.fulfilled => {}
             Action::Reduce(Cut::Fraction(_)) => {

@@ -9,7 +9,7 @@ use crate::policy::Action;
 /// How many requests of a step may be cancels, so that a grid of orders never keeps a reduction waiting.
 const CANCELS_MAX: usize = 48;
 
-fn wants(sight: &Sight<'_>, round: &mut Round, demand: Option<usize>, intent: Intent) {
+pub(super) fn wants(sight: &Sight<'_>, round: &mut Round, demand: Option<usize>, intent: Intent) {
     let key = intent.key();
     let known = sight.flights.has(&key)
         || sight.flights.is_paused(sight.book.now(), &key)

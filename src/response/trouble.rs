@@ -65,7 +65,10 @@ pub(super) fn alarm(
     kind: RejectionKind,
     trouble: &Trouble,
 ) -> Option<String> {
-    let what = leg.map_or_else(|| format!("a cancel in {}", key.about()), Leg::to_string);
+    let what = match key {
+        IntentKey::PlaceStop(leg) => format!("the stop of {leg}"),
+        _ => leg.map_or_else(|| format!("a cancel in {}", key.about()), Leg::to_string),
+    };
     match (kind, trouble.same.1) {
         (RejectionKind::Stuck, 1) => Some(format!(
             "{what} is stuck: {}; it is tried again and again",

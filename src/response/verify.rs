@@ -47,7 +47,7 @@ pub(super) fn verify(sight: &Sight<'_>, targets: &BTreeMap<Leg, (Qty, usize)>, r
     };
     for (index, demand) in sight.demands.iter().enumerate() {
         match demand.action {
-            Action::Alert | Action::Block => {}
+            Action::Alert | Action::Cancel | Action::PlaceStop(_) | Action::Block => {}
             Action::Reduce(_) if demand.fulfilled => {}
             // Nothing is known of any position yet, which is not the same as nothing being held.
             Action::Reduce(_) if book.holdings_read().is_none() => round.working.push(index),
@@ -66,7 +66,8 @@ pub(super) fn verify(sight: &Sight<'_>, targets: &BTreeMap<Leg, (Qty, usize)>, r
             }
             Action::Flatten => {
                 let open_orders = book.orders().iter().any(|order| {
-                    let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_ours);
+                    let ours = order.client_id.as_ref().is_some_and(ClientOrderId::is_ours)
+                        && order.id.store == Store::Regular;
                     !ours && demand.covers(book, sight.policies, &order.leg())
                 });
                 let flying = is_flying(sight, round, demand);

@@ -143,7 +143,7 @@ impl Hands {
         self.publish_newest(guard);
         let mut reductions = Vec::new();
         for intent in &decision.intents {
-            self.count(if matches!(intent, Intent::Reduce(_)) {
+            self.count(if matches!(intent, Intent::Reduce(_) | Intent::PlaceStop(_)) {
                 "orders"
             } else {
                 "cancels"

@@ -135,6 +135,13 @@ pub fn intent_text(intent: &Intent) -> String {
             };
             format!("cancel {store} {} in {}", id.id, id.symbol)
         }
+        Intent::PlaceStop(stop) => format!(
+            "stop {} {} at {}, closes the position and nothing else  [{}]",
+            stop.side(),
+            stop.leg(),
+            stop.trigger(),
+            stop.id()
+        ),
         Intent::CancelAll(symbol) => format!("cancel all orders in {symbol}"),
         Intent::CancelAllConditional(symbol) => format!("cancel all conditional orders in {symbol}"),
     }

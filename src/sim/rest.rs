@@ -12,10 +12,11 @@ use std::collections::BTreeSet;
 const DAY_MS: i64 = 86_400_000;
 
 /// What the guard's key may ask for that changes anything; everything else breaks its promise (SPEC.md section 1).
-const PROMISED: [&str; 8] = [
+const PROMISED: [&str; 9] = [
     "POST /fapi/v1/order",
     "DELETE /fapi/v1/order",
     "DELETE /fapi/v1/allOpenOrders",
+    "POST /fapi/v1/algoOrder",
     "DELETE /fapi/v1/algoOrder",
     "DELETE /fapi/v1/algoOpenOrders",
     "POST /fapi/v1/countdownCancelAll",

@@ -232,6 +232,7 @@ fn scaled(amount: Amount, factor: Decimal) -> Option<Amount> {
         Amount::Multiple(_) => Ratio::new(number).ok().map(Amount::Multiple),
         Amount::Money(_) => Money::new(number).ok().map(Amount::Money),
         Amount::Quantity(_) => Qty::new(number).ok().map(Amount::Quantity),
+        Amount::Count(_) => number.trunc().try_into().ok().map(Amount::Count),
         Amount::Time(_) => {
             let ms: i64 = number
                 .checked_mul(Decimal::ONE_THOUSAND)?

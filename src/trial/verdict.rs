@@ -242,7 +242,7 @@ fn in_unit(amount: Amount) -> (Decimal, &'static str) {
         Amount::Ratio(ratio) => (ratio.decimal() * Decimal::ONE_HUNDRED, "%"),
         Amount::Multiple(times) => (times.decimal(), "x"),
         Amount::Time(_) => (amount.number(), "s"),
-        Amount::Money(_) | Amount::Quantity(_) => (amount.number(), ""),
+        Amount::Money(_) | Amount::Quantity(_) | Amount::Count(_) => (amount.number(), ""),
     }
 }
 

@@ -384,6 +384,8 @@ impl World {
                 let look = Look::new(intent.symbol().clone(), order.id().clone(), self.time());
                 self.send(Due::Look(Box::new(look)));
             }
+            // The reading of the orders that it asks for tells.
+            (true, Intent::PlaceStop(_)) => {}
             (true, _) => self.send(Due::Outcome(intent.key(), desk::cancel_again())),
         }
     }

@@ -109,6 +109,10 @@ impl Stage {
     /// The promise, at every step of every scenario: an order closes, and never more than is there.
     fn keeps_its_word(&self, decision: &Decision) {
         for intent in &decision.intents {
+            if let Intent::PlaceStop(stop) = intent {
+                let held = self.guard.book().amount(stop.leg());
+                assert_eq!(Some(stop.side()), Side::closing(held), "{stop:?} against {held}");
+            }
             let Intent::Reduce(order) = intent else { continue };
             let held = self.guard.book().amount(order.leg());
             assert_eq!(

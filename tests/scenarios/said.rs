@@ -67,6 +67,7 @@ fn intent(intent: &Intent) -> String {
             format!("{} {} {}{price}", order.side(), order.qty(), order.leg())
         }
         Intent::Cancel(id) => format!("cancel {} {}", id.symbol, id.id),
+        Intent::PlaceStop(stop) => format!("stop {} {} at {}", stop.side(), stop.leg(), stop.trigger()),
         Intent::CancelAll(symbol) => format!("cancel all {symbol}"),
         Intent::CancelAllConditional(symbol) => format!("cancel all conditional {symbol}"),
     }
@@ -158,6 +159,8 @@ fn effect(effect: &Effect) -> String {
             effect.cost.map_or("unknown".into(), |cost| cost.to_string())
         ));
     }
+    let stops = effect.stops.iter();
+    words.extend(stops.map(|stop| format!("stop {} {} at {}", stop.side(), stop.leg(), stop.trigger())));
     for (count, what) in [(effect.cancels, "cancelled"), (effect.sweeps, "swept")] {
         if count > 0 {
             words.push(format!("{count} {what}"));

@@ -3,7 +3,7 @@
 use super::{Look, Rights};
 use crate::book::{Bucket, BucketMargin};
 use crate::guard::preview::{Close, Effect, Held, Judged, RungView, Standing, Stop};
-use crate::model::{MarginType, Money, PositionMode, Price, Ratio, Store};
+use crate::model::{MarginType, Money, PositionMode, Price, ProtectiveStop, Ratio, Store};
 use crate::policy::{Action, Amount, Cut, Measured, Mode};
 use crate::response::weigh::{Reasoning, Weighed};
 use crate::venue::binance::{Said, SaidMargin};
@@ -165,7 +165,14 @@ fn effect(effect: &Effect) -> Value {
             "notional": close.notional.map(money),
         })
     };
+    let stop = |stop: &ProtectiveStop| {
+        json!({
+            "symbol": stop.leg().symbol.to_string(), "position_side": stop.leg().side.to_string(),
+            "side": stop.side().to_string(), "trigger": price(Some(stop.trigger())),
+        })
+    };
     json!({
+        "stops": effect.stops.iter().map(stop).collect::<Value>(),
         "orders": effect.closes.iter().map(close).collect::<Value>(),
         "cancelled": effect.cancels, "swept_when_flat": effect.sweeps, "cost": effect.cost.map(money),
         "reasons": effect.reasons.iter().map(reasoning).collect::<Value>(),

@@ -410,16 +410,21 @@ fn does(rung: &RungView) -> String {
     let effect = &rung.effect;
     let aim = match rung.action {
         Action::Alert => return String::new(),
-        Action::Block if effect.cancels == 0 && effect.unsized_because.is_none() => {
+        Action::Cancel | Action::Block if effect.cancels == 0 && effect.unsized_because.is_none() => {
             return "nothing to cancel".into();
         }
         Action::Reduce(Cut::To(to)) => format!("to {to}: "),
         Action::Reduce(Cut::Fraction(share)) => format!("{}: ", share.percent()),
-        Action::Block | Action::Flatten => String::new(),
+        Action::PlaceStop(_) if effect.stops.is_empty() && effect.unsized_because.is_none() => {
+            return "no stop to place".into();
+        }
+        Action::Cancel | Action::PlaceStop(_) | Action::Block | Action::Flatten => String::new(),
     };
     match &effect.unsized_because {
         Some(why) => format!("{aim}{RED}cannot be told: {why}{PLAIN}"),
-        None if effect.closes.is_empty() && rung.action != Action::Block => {
+        None if effect.closes.is_empty()
+            && !matches!(rung.action, Action::Cancel | Action::PlaceStop(_) | Action::Block) =>
+        {
             let rest = if effect.is_nothing() {
                 String::new()
             } else {
@@ -447,6 +452,10 @@ fn sends(effect: &Effect) -> String {
     if effect.is_cut_short {
         words.push("and more".into());
     }
+    words.extend(effect.stops.iter().map(|stop| {
+        let (side, leg, trigger) = (stop.side(), stop.leg(), stop.trigger());
+        format!("places a stop, {side} {leg} at {trigger}")
+    }));
     if effect.cancels > 0 {
         words.push(format!("cancels {}", some(effect.cancels, "order")));
     }

@@ -3,6 +3,7 @@
 use crate::model::{Money, Qty, Ratio, Span, Symbol};
 use crate::policy::max_exposure;
 use crate::policy::max_position::Measure;
+use crate::policy::order_limits::OrderLimits;
 use crate::policy::period_loss::{Period, PeriodLoss};
 use crate::policy::spec::{
     Action, Amount, Clear, Cut, Kind, Latch, Mode, PolicySpec, Rung, SymbolFilter, Wishes,
@@ -23,7 +24,7 @@ pub fn sentence(policy: &PolicySpec, rung: &Rung) -> String {
     };
     let (when, what) = (when(&policy.kind, rung.at), what(policy, &rung.action));
     let stays = match rung.action {
-        Action::Alert => String::new(),
+        Action::Alert | Action::Cancel | Action::PlaceStop(_) => String::new(),
         _ => stays(policy, rung),
     };
     format!("{when}{hold}: {what}{stays}{mode}.")
@@ -77,6 +78,27 @@ fn when(kind: &Kind, at: Option<Amount>) -> String {
             "for an hour after a liquidation, auto-deleveraging or settlement fill".into()
         }
         Kind::Blind(_) => format!("after {at} without proof of life"),
+        Kind::OrderLimits(limits) => format!("when {}", beyond(limits)),
+        Kind::UnprotectedPosition(stops) => {
+            let least = exact(&Amount::Ratio(stops.min_coverage));
+            let within = stops.max_stop_distance.map_or(String::new(), |furthest| {
+                format!(" within {} of the mark price", exact(&Amount::Ratio(furthest)))
+            });
+            format!("when less than {least} of a position has had a stop{within} for {at}")
+        }
+        Kind::ForeignActivity(foreign) => {
+            let orders = foreign
+                .client_id_prefixes
+                .as_ref()
+                .map_or(String::new(), |known| {
+                    format!(
+                        "an order shows whose id does not begin with {}, or ",
+                        known.join(" or ")
+                    )
+                });
+            format!("when {orders}a setting of the account is changed, or money leaves it")
+        }
+        Kind::OrphanOrders(_) => format!("when a closing order has had no position to close for {at}"),
     }
 }
 
@@ -90,9 +112,32 @@ fn period(loss: &PeriodLoss) -> String {
     format!("the {period} (since {} {zone})", loss.reset.strftime("%H:%M"))
 }
 
+fn beyond(limits: &OrderLimits) -> String {
+    let mut told = Vec::new();
+    if let Some(most) = limits.max_open_orders {
+        told.push(format!("more than {most} orders are open"));
+    }
+    if let Some(most) = limits.max_orders_per_minute {
+        told.push(format!("more than {most} orders are placed in a minute"));
+    }
+    if let Some(most) = limits.max_order_notional {
+        told.push(format!("an order is worth more than {most}"));
+    }
+    if let Some(most) = limits.max_price_deviation {
+        let most = exact(&Amount::Ratio(most));
+        told.push(format!("an order lies further than {most} from the mark price"));
+    }
+    told.join(", or ")
+}
+
 fn what(policy: &PolicySpec, action: &Action) -> String {
     match action {
         Action::Alert => "tells people".into(),
+        Action::Cancel => "cancels just these orders".into(),
+        Action::PlaceStop(distance) => format!(
+            "places a stop that closes the position {} away from the mark price, unless the guard has one there",
+            exact(&Amount::Ratio(*distance))
+        ),
         Action::Block => "cancels orders that could add exposure".into(),
         Action::Reduce(Cut::Fraction(share)) => {
             let share = exact(&Amount::Ratio(*share));
@@ -141,6 +186,9 @@ fn stays(policy: &PolicySpec, rung: &Rung) -> String {
         Latch::Manual => "; stays blocked until an operator re-arms".into(),
         Latch::UntilReset => "; stays until the next period begins and it has cleared".into(),
         Latch::For(length) => format!("; stays for at least {length}"),
+        Latch::UntilClear if matches!(policy.kind, Kind::UnprotectedPosition(_)) => {
+            "; stays until the position is covered or closed".into()
+        }
         Latch::UntilClear if matches!(policy.kind, Kind::Blind(_)) => {
             "; stays until the venue is heard again".into()
         }

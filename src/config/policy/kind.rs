@@ -1,7 +1,7 @@
 //! The types of policy: their own keys, and what their thresholds are written in.
 
 use super::amount::{Unit, money};
-use super::{hours, losses};
+use super::{hours, hygiene, losses};
 use crate::config::fields::{Fields, short};
 use crate::config::nearest::{list, nearest};
 use crate::config::node::Problems;
@@ -12,6 +12,7 @@ use crate::policy::liquidation_distance::LiquidationDistance;
 use crate::policy::margin_call::MarginCall;
 use crate::policy::margin_ratio::MarginRatio;
 use crate::policy::max_position::{MaxPosition, Measure};
+use crate::policy::orphan_orders::OrphanOrders;
 use crate::policy::period_loss::{Base, Period, PeriodLoss};
 use crate::policy::spec::Kind;
 use crate::policy::symbol_allowlist::SymbolAllowlist;
@@ -19,7 +20,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 /// The types that this version has.
-const BUILT: [&str; 14] = [
+const BUILT: [&str; 18] = [
     "margin_ratio",
     "margin_call",
     "liquidation_distance",
@@ -34,22 +35,20 @@ const BUILT: [&str; 14] = [
     "forced_event",
     "loss_streak",
     "blind",
-];
-
-/// The types that are planned.
-const PLANNED: [&str; 5] = [
     "unprotected_position",
     "orphan_orders",
     "order_limits",
     "foreign_activity",
-    "custom",
 ];
+
+/// The types that are planned.
+const PLANNED: [&str; 1] = ["custom"];
 
 /// The types that count in periods.
 const PERIODIC: &[&str] = &["period_loss", "profit_giveback"];
 
 /// Keys that only some types have, to explain them in another.
-const OWN_KEYS: [(&str, &[&str]); 13] = [
+const OWN_KEYS: [(&str, &[&str]); 20] = [
     ("high_water", &["drawdown"]),
     ("lock_floor_at", &["drawdown"]),
     ("period", PERIODIC),
@@ -63,6 +62,13 @@ const OWN_KEYS: [(&str, &[&str]); 13] = [
     ("min_loss", &["loss_streak"]),
     ("measure", &["max_position", "max_exposure"]),
     ("count_open_orders", &["max_position"]),
+    ("min_coverage", &["unprotected_position"]),
+    ("max_stop_distance", &["unprotected_position"]),
+    ("client_id_prefixes", &["foreign_activity"]),
+    ("max_open_orders", &["order_limits"]),
+    ("max_order_notional", &["order_limits"]),
+    ("max_orders_per_minute", &["order_limits"]),
+    ("max_price_deviation", &["order_limits"]),
 ];
 
 /// What the thresholds of a type mean.
@@ -74,6 +80,16 @@ pub(super) struct Shape {
     pub to: Option<Unit>,
     /// Whether a breach has a length, so that it can hold `for` a time.
     pub lasts: bool,
+}
+
+/// The actions that a type allows.
+pub(super) fn actions(type_name: &str) -> &'static [&'static str] {
+    match type_name {
+        "orphan_orders" => &["alert", "cancel"],
+        "unprotected_position" => &["alert", "place_stop", "block", "reduce", "flatten"],
+        "order_limits" => &["alert", "cancel", "block"],
+        _ => &["alert", "block", "reduce", "flatten"],
+    }
 }
 
 /// Reads the keys of the type `name`. The shape is known even when the keys are wrong, so that the ladder can be
@@ -114,6 +130,13 @@ pub(super) fn read(
             (both(Unit::Percent), Some(kind))
         }
         "blind" => (at_only(Unit::Time), Some(Kind::Blind(Blind))),
+        "order_limits" => (event, hygiene::order_limits(fields, problems)),
+        "unprotected_position" => (
+            at_only(Unit::Time),
+            hygiene::unprotected_position(fields, problems),
+        ),
+        "foreign_activity" => (event, hygiene::foreign_activity(fields, problems)),
+        "orphan_orders" => (at_only(Unit::Time), Some(Kind::OrphanOrders(OrphanOrders))),
         "max_position" => {
             let (unit, kind) = max_position(fields, problems);
             (both(unit), kind)
@@ -156,6 +179,7 @@ pub(super) fn unknown(fields: &mut Fields<'_>, name: &str, problems: &mut Proble
         problems.error(&node.place, "not-built", message, built);
     } else {
         let hint = match nearest(name, BUILT.into_iter().chain(PLANNED)) {
+            Some(near) if BUILT.contains(&near) => format!("did you mean `{near}`?"),
             Some(near) => format!("did you mean `{near}`? {built}"),
             None => built,
         };

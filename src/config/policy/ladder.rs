@@ -2,7 +2,7 @@
 
 use super::amount::{amount, share};
 use super::envelope::{latch, mode};
-use super::kind::Shape;
+use super::kind::{Shape, actions};
 use crate::config::fields::{Fields, short, span};
 use crate::config::nearest::{list, nearest};
 use crate::config::node::{Node, Place, Problems, Value};
@@ -65,8 +65,7 @@ fn rung(
     let mut fields = Fields::new(table, node.place.clone(), "this rung");
     let before = problems.items.len();
     let at = threshold(&mut fields, type_name, shape, problems);
-    let is_falling = kind.is_some_and(Kind::is_falling);
-    let action = action(&mut fields, type_name, shape, at, is_falling, problems);
+    let action = action(&mut fields, type_name, shape, at, kind, problems);
     let own_mode = fields.get("mode").and_then(|node| mode(node, problems));
     let hold = fields.get("for").and_then(|node| span(node, "for", problems));
     if let Some(node) = fields.get("for") {
@@ -137,38 +136,58 @@ fn action(
     type_name: &str,
     shape: Shape,
     at: Option<Amount>,
-    is_falling: bool,
+    kind: Option<&Kind>,
     problems: &mut Problems,
 ) -> Option<Action> {
-    const WORDS: [&str; 4] = ["alert", "block", "reduce", "flatten"];
-    let (to, fraction) = (fields.get("to"), fields.get("fraction"));
+    const WORDS: [&str; 6] = ["alert", "cancel", "place_stop", "block", "reduce", "flatten"];
+    let allowed = actions(type_name);
+    let (to, fraction, distance) = (fields.get("to"), fields.get("fraction"), fields.get("distance"));
     let Some(node) = fields.get("action") else {
-        fields.missing("action", format!("one of {}", list(WORDS)), problems);
+        fields.missing(
+            "action",
+            format!("one of {}", list(allowed.iter().copied())),
+            problems,
+        );
         return None;
     };
     let written = fields.text("action", problems)?;
+    if WORDS.contains(&written) && !allowed.contains(&written) {
+        let message = format!("action `{written}` is not possible for type `{type_name}`");
+        let hint = format!("it allows {}", list(allowed.iter().copied()));
+        problems.error(&node.place, "action", message, hint);
+        return None;
+    }
+    if let Some(node) = distance.filter(|_| written != "place_stop") {
+        let message = format!("`distance` has no meaning for action `{written}`");
+        let hint = "it says how far from the mark price a `place_stop` places its stop; remove it".to_owned();
+        problems.error(&node.key, "target", message, hint);
+        return None;
+    }
     let plain = match written {
-        "reduce" => return cut(fields, type_name, shape, at, is_falling, problems).map(Action::Reduce),
+        "place_stop" => stop(fields, kind, problems)?,
+        "reduce" => {
+            return cut(
+                fields,
+                type_name,
+                shape,
+                at,
+                kind.is_some_and(Kind::is_falling),
+                problems,
+            )
+            .map(Action::Reduce);
+        }
         "alert" => Action::Alert,
+        "cancel" => Action::Cancel,
         "block" => Action::Block,
         "flatten" => Action::Flatten,
-        "cancel" | "place_stop" => {
-            let message = format!("action `{written}` is not built yet in this version");
-            problems.error(
-                &node.place,
-                "not-built",
-                message,
-                format!("built are {}", list(WORDS)),
-            );
-            return None;
-        }
         _ => {
             let message = format!(
                 "there is no action `{}`; it is one of {}",
                 short(written),
-                list(WORDS)
+                list(allowed.iter().copied())
             );
-            let hint = nearest(written, WORDS).map(|word| format!("did you mean `{word}`?"));
+            let hint =
+                nearest(written, allowed.iter().copied()).map(|word| format!("did you mean `{word}`?"));
             problems.error(&node.place, "unknown-word", message, hint);
             return None;
         }
@@ -185,6 +204,28 @@ fn action(
         }
     }
     Some(plain)
+}
+
+/// A stop, at a distance at which the policy itself counts it.
+fn stop(fields: &mut Fields<'_>, kind: Option<&Kind>, problems: &mut Problems) -> Option<Action> {
+    let Some(node) = fields.get("distance") else {
+        let hint = "how far from the mark price the stop lies, such as distance = \"3%\"".to_owned();
+        fields.missing("distance", hint, problems);
+        return None;
+    };
+    let distance = share(node, "distance", problems)?;
+    let furthest = match kind {
+        Some(Kind::UnprotectedPosition(stops)) => stops.max_stop_distance,
+        _ => None,
+    };
+    let too_far = furthest.filter(|furthest| distance > *furthest);
+    if distance == crate::model::Ratio::ONE || too_far.is_some() {
+        let edge = too_far.map_or("100%".to_owned(), |furthest| furthest.percent());
+        let message = format!("a stop {} away would protect nothing", distance.percent());
+        problems.error(&node.place, "distance", message, format!("write at most {edge}"));
+        return None;
+    }
+    Some(Action::PlaceStop(distance))
 }
 
 fn cut(
@@ -221,6 +262,7 @@ fn cut(
         (Some(node), None) => {
             let Some(unit) = shape.to else {
                 let why = match type_name {
+                    "unprotected_position" => "closing a part gives the rest no stop",
                     "blind" => "closing does not bring the connection back",
                     "trading_window" | "symbol_allowlist" | "forced_event" => "it measures nothing",
                     _ => "closing a position does not lower a loss, it only stops it from growing",
@@ -283,7 +325,7 @@ fn in_order(rungs: &[Written], is_falling: bool, problems: &mut Problems) {
                 continue;
             }
         }
-        let (low, high) = (before.action.level(), after.action.level());
+        let (low, high) = (before.action.severity(), after.action.severity());
         if high < low || (high == low && after.at.is_none()) {
             let message = format!(
                 "`{}` comes after `{}`: actions must not get milder",

@@ -6,6 +6,7 @@ mod amount;
 mod describe;
 mod envelope;
 mod hours;
+mod hygiene;
 mod kind;
 mod ladder;
 mod losses;

@@ -161,7 +161,12 @@ fn rungs_are_strict() {
             "range 6:56",
         ),
         (r#"{ at = "50%", action = "block", to = "40%" }"#, "target 6:44"),
-        (r#"{ at = "50%", action = "place_stop" }"#, "not-built 6:35"),
+        (r#"{ at = "50%", action = "place_stop" }"#, "action 6:35"),
+        (
+            r#"{ at = "50%", action = "block", distance = "3%" }"#,
+            "target 6:44",
+        ),
+        (r#"{ at = "50%", action = "cancel" }"#, "action 6:35"),
         (
             r#"{ at = "50%", action = "alert", latch = "until_reset" }"#,
             "latch 6:52",
@@ -391,6 +396,79 @@ fn each_type_has_its_own_keys() {
             "ladder = [ { action = \"alert\" }, { action = \"alert\" } ]".into(),
             "order 6:45",
         ),
+        (
+            "type = \"unprotected_position\"\nmin_coverage = \"100%\"\nmax_stop_distance = \"5%\"",
+            "ladder = [ { at = \"10s\", action = \"alert\" }, { at = \"30s\", action = \"reduce\", fraction = \"50%\" } ]"
+                .into(),
+            "fine",
+        ),
+        (
+            "type = \"unprotected_position\"\nmin_coverage = 0.95",
+            "ladder = [ { at = \"10\", action = \"reduce\", to = \"5s\" } ]".into(),
+            "bare-float 6:16, unit 7:19, target 7:44",
+        ),
+        (
+            "type = \"foreign_activity\"",
+            "ladder = [ { action = \"alert\" }, { action = \"block\", latch = \"for 1h\" } ]".into(),
+            "fine",
+        ),
+        (
+            "type = \"foreign_activity\"\nclient_id_prefixes = []",
+            "ladder = [ { at = \"5s\", action = \"alert\" } ]".into(),
+            "prefixes 6:22, at 7:14",
+        ),
+        (
+            "type = \"foreign_activity\"\nclient_id_prefixes = [\"bot-\", \"\", \"b t\"]",
+            "ladder = [ { action = \"alert\" } ]".into(),
+            "prefixes 6:31, prefixes 6:35",
+        ),
+        (
+            "type = \"unprotected_position\"",
+            "ladder = [ { at = \"9s\", action = \"place_stop\", distance = \"3%\" } ]".into(),
+            "fine",
+        ),
+        (
+            "type = \"unprotected_position\"\nmax_stop_distance = \"2%\"",
+            "ladder = [ { at = \"9s\", action = \"place_stop\", distance = \"3%\" } ]".into(),
+            "distance 7:59",
+        ),
+        (
+            "type = \"unprotected_position\"",
+            "ladder = [ { at = \"9s\", action = \"place_stop\" } ]".into(),
+            "missing-key 6:12",
+        ),
+        ("type = \"orphan_orders\"", alert("10s"), "fine"),
+        ("type = \"orphan_orders\"", alert("10"), "unit 6:19"),
+        (
+            "type = \"orphan_orders\"",
+            "ladder = [ { at = \"5s\", action = \"cancel\" } ]".into(),
+            "fine",
+        ),
+        (
+            "type = \"orphan_orders\"",
+            "ladder = [ { at = \"5s\", action = \"cancel\" }, { at = \"9s\", action = \"block\" } ]".into(),
+            "action 6:68",
+        ),
+        (
+            "type = \"order_limits\"\nmax_open_orders = 50\nmax_price_deviation = \"10%\"",
+            "ladder = [ { action = \"alert\" }, { action = \"cancel\" }, { action = \"block\" } ]".into(),
+            "fine",
+        ),
+        (
+            "type = \"order_limits\"",
+            "ladder = [ { action = \"alert\" } ]".into(),
+            "missing-key 3:1",
+        ),
+        (
+            "type = \"order_limits\"\nmax_open_orders = 0\nmax_order_notional = \"5%\"\nmax_price_deviation = 0.1",
+            "ladder = [ { action = \"flatten\" } ]".into(),
+            "range 6:19, unit 7:22, bare-float 8:23, action 9:23",
+        ),
+        (
+            "type = \"orphan_orders\"\nmax_open_orders = 5",
+            alert("10s"),
+            "unknown-key 6:1",
+        ),
         ("type = \"custom\"", alert("1"), "not-built 5:8"),
         ("type = \"margin_ration\"", alert("50%"), "unknown-type 5:8"),
     ] {
@@ -439,7 +517,7 @@ fn hints_say_what_to_write() {
         ),
         (
             file("id = \"a\"\ntype = \"drawdwn\"\nladder = []"),
-            "did you mean `drawdown`? built are `margin_ratio`, `margin_call`, ",
+            "did you mean `drawdown`?",
         ),
         (
             file("id = \"a\"\ntype = \"blind\"\nladdr = []"),

@@ -4,7 +4,10 @@
 
 use crate::book::Book;
 use crate::event::{AccountUpdate, BalanceChange, Event, Outcome, PositionChange, Reason, Report};
-use crate::model::{Intent, Leg, Money, OrderId, Qty, ReduceOrder, Side, Store};
+use crate::model::{
+    Intent, Leg, Money, Order, OrderId, OrderKind, OrderStatus, ProtectiveStop, Qty, ReduceOrder, Side,
+    Store, Timestamp,
+};
 use crate::policy::Action;
 use crate::policy::envelope::Policy;
 use crate::response::cut::COST;
@@ -19,6 +22,8 @@ const ROUNDS_MAX: usize = 512;
 pub struct Effect {
     /// What is closed, a line a leg, in the order in which the planner asked.
     pub closes: Vec<Close>,
+    /// Stops that are placed.
+    pub stops: Vec<ProtectiveStop>,
     /// Orders cancelled at once.
     pub cancels: usize,
     /// Orders of the conditional store that stay until the position is verified zero, and are swept then.
@@ -51,7 +56,7 @@ pub struct Close {
 impl Effect {
     /// Whether nothing at all would be sent, as far as could be sized.
     pub fn is_nothing(&self) -> bool {
-        self.closes.is_empty() && self.cancels == 0 && self.sweeps == 0
+        self.closes.is_empty() && self.stops.is_empty() && self.cancels == 0 && self.sweeps == 0
     }
 
     fn closed(&mut self, book: &Book, order: &ReduceOrder) {
@@ -117,6 +122,11 @@ pub(super) fn play(book: &Book, policies: &[Policy], demands: &[Demand]) -> Effe
                         reduce_only: None,
                     }))
                 }
+                Intent::PlaceStop(stop) => {
+                    effect.stops.push(stop.clone());
+                    book.apply(now, &Event::Order(standing(stop)));
+                    Outcome::Accepted(None)
+                }
                 Intent::Cancel(id) => {
                     effect.cancels += forget(&mut book, |known| known == id);
                     Outcome::Done
@@ -154,6 +164,31 @@ fn cost(book: &Book, closes: &[Close]) -> Option<Money> {
         book.value_of(asset, close.notional?.share(COST)).ok()
     };
     closes.iter().map(of).sum()
+}
+
+/// A stop as the venue shows it. The venue's numbers are positive, so this one is nobody's.
+fn standing(stop: &ProtectiveStop) -> Order {
+    Order {
+        id: OrderId {
+            store: Store::Conditional,
+            symbol: stop.leg().symbol.clone(),
+            id: -1,
+        },
+        client_id: Some(stop.id().clone()),
+        side: stop.side(),
+        position_side: stop.leg().side,
+        kind: OrderKind::Stop,
+        price: None,
+        trigger: Some(stop.trigger()),
+        quantity: Qty::ZERO,
+        executed: Qty::ZERO,
+        average: None,
+        trade: None,
+        reduce_only: true,
+        close_position: true,
+        status: OrderStatus::New,
+        at: Timestamp::default(),
+    }
 }
 
 /// Takes orders out of the book, and says how many there were.

@@ -22,6 +22,21 @@ fn algo(client: &mut Client, query: &str) -> Value {
 }
 
 #[test]
+fn the_guards_stop_is_taken_as_it_is_sent_and_keeps_its_promise() {
+    use crate::model::{Intent, PositionSide, ProtectiveStop};
+    let mut client = walk(&["60000", "60000", "58000"], "");
+    let stop = ProtectiveStop::example("BTCUSDT", PositionSide::Both, "0.5");
+    let request = crate::venue::binance::request::Mutation::from_intent(&Intent::PlaceStop(stop));
+    let (key, secret) = client.venue.credentials();
+    let line = format!("{} {}", request.method(), request.path());
+    assert_eq!(client.ask_as(&line, request.query(), &key, &secret).0, 200);
+    assert_eq!(client.state("bs-s1").0, "NEW");
+    client.wait(11_000);
+    assert_eq!(client.venue.report().violations, Vec::<String>::new());
+    assert!(client.venue.ledger.held().is_empty(), "it closed the position");
+}
+
+#[test]
 fn a_conditional_order_that_does_not_fit_together_is_refused() {
     let stop = "side=SELL&type=STOP_MARKET";
     let rows = [

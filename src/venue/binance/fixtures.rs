@@ -6,7 +6,8 @@ use super::sign::{ReadSigner, Signed, TradeSigner};
 use super::{outcome, stream};
 use crate::event::{CalledPosition, Event, Input, Link, Outcome, Reading, Reason};
 use crate::model::{
-    ClientOrderId, Intent, Leg, OrderId, PositionSide, Pricing, ReduceOrder, Store, Symbol, Timestamp,
+    ClientOrderId, Intent, Leg, OrderId, PositionSide, Pricing, ProtectiveStop, ReduceOrder, Store, Symbol,
+    Timestamp,
 };
 use crate::venue::{Received, Via};
 use proptest::prelude::*;
@@ -338,6 +339,7 @@ fn or_30_every_request_is_sent_as_its_golden_file_has_it() {
         let [held, qty, step] = [held, qty, "0"].map(|text| text.parse().unwrap());
         Intent::Reduce(ReduceOrder::against(id, leg, held, qty, step, pricing).unwrap())
     };
+    let stop = |symbol: &str, side, held| Intent::PlaceStop(ProtectiveStop::example(symbol, side, held));
     let (both, ioc) = (PositionSide::Both, Pricing::Ioc("58910.10".parse().unwrap()));
     let resting = Pricing::Resting("60000".parse().unwrap());
     let mut sent: Vec<(&str, Signed)> = [
@@ -382,6 +384,8 @@ fn or_30_every_request_is_sent_as_its_golden_file_has_it() {
             ("cancel-order", order(Store::Regular)),
             ("cancel-algo-order", order(Store::Conditional)),
             ("cancel-all", Intent::CancelAll(symbol.clone())),
+            ("place-stop", stop("测试USDT", both, "2")),
+            ("place-stop-short", stop("BTCUSDT", PositionSide::Short, "-2")),
             ("cancel-all-algo", Intent::CancelAllConditional(symbol.clone())),
         ]
         .map(|(name, intent)| (name, trade.sign(&Mutation::from_intent(&intent), at, 5_000))),

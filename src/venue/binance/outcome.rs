@@ -131,11 +131,21 @@ fn accepted(mutation: &Mutation, status: u16, body: &str) -> Outcome {
             Some(report) => Outcome::Accepted(Some(report)),
             None => doubt(status, None, "the answer does not describe the order"),
         },
+        MutationKind::Stop(id) if is_stop(body, id.as_str()) => Outcome::Accepted(None),
+        MutationKind::Stop(_) => doubt(status, None, "the answer does not describe the stop"),
         MutationKind::Cancel if report(body, None).is_some() => Outcome::Accepted(None),
         MutationKind::Cancel | MutationKind::CancelAll => {
             doubt(status, None, "the answer does not describe a cancellation")
         }
     }
+}
+
+/// Whether the answer is the stop of this name. Whether it stands is told by the store that lists it.
+fn is_stop(body: &str, name: &str) -> bool {
+    let placed: Option<wire::PlacedStop<'_>> = wire::object(body).ok();
+    placed.is_some_and(|placed| {
+        placed.client_algo_id.as_str() == name && placed.algo_id.read::<i64>("algoId").is_ok()
+    })
 }
 
 /// How far an order got; `None` when the body is not an order, or another one than `expected`.

@@ -4,7 +4,8 @@
 //! and nothing anywhere deletes the stream's key, which the whole account shares.
 
 use crate::model::{
-    ClientOrderId, Intent, OrderId, PositionSide, Pricing, Qty, ReduceOrder, Store, Symbol, Timestamp,
+    ClientOrderId, Intent, OrderId, PositionSide, Pricing, ProtectiveStop, Qty, ReduceOrder, Store, Symbol,
+    Timestamp,
 };
 use url::form_urlencoded;
 
@@ -30,7 +31,7 @@ pub struct Read {
     weight: u32,
 }
 
-/// A request that cancels or reduces; there is no other.
+/// A request that cancels, reduces, or leaves a stop that closes; there is no other.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mutation {
     method: &'static str,
@@ -44,6 +45,8 @@ pub struct Mutation {
 pub(super) enum MutationKind {
     /// Places a reducing order of this name.
     Order(ClientOrderId),
+    /// Places a stop of this name.
+    Stop(ClientOrderId),
     /// Cancels one order.
     Cancel,
     /// Cancels a store of a symbol.
@@ -227,6 +230,12 @@ impl Mutation {
                 query: reduce_query(order),
                 kind: MutationKind::Order(order.id().clone()),
             },
+            Intent::PlaceStop(stop) => Mutation {
+                method: "POST",
+                path: path::ALGO_ORDER,
+                query: stop_query(stop),
+                kind: MutationKind::Stop(stop.id().clone()),
+            },
             Intent::Cancel(OrderId { store, symbol, id }) => {
                 let id = id.to_string();
                 let (path, query) = match store {
@@ -274,7 +283,7 @@ impl Mutation {
 
     /// Whether it places an order: those count against the order limits and cost no IP weight.
     pub fn is_order(&self) -> bool {
-        matches!(self.kind, MutationKind::Order(_))
+        matches!(self.kind, MutationKind::Order(_) | MutationKind::Stop(_))
     }
 
     pub(super) fn kind(&self) -> &MutationKind {
@@ -321,6 +330,34 @@ fn reduce_query(order: &ReduceOrder) -> String {
         ("newClientOrderId", order.id().as_str()),
         ("newOrderRespType", "RESULT"),
     ]);
+    query(&pairs)
+}
+
+/// Parameters of `POST /fapi/v1/algoOrder`.
+///
+/// `closePosition` closes what the leg holds at the trigger; with it neither quantity nor `reduceOnly` may be sent. The
+/// trigger is compared with the mark price, by which the venue liquidates too.
+///
+/// Source: trade page, "New Algo Order", read 2026-11-22 (binance-usdm.md 7).
+fn stop_query(stop: &ProtectiveStop) -> String {
+    let (side, leg, trigger) = (
+        stop.side().to_string(),
+        stop.leg().side.to_string(),
+        stop.trigger().to_string(),
+    );
+    let mut pairs = vec![
+        ("algoType", "CONDITIONAL"),
+        ("symbol", stop.leg().symbol.as_str()),
+        ("side", &side),
+        ("type", "STOP_MARKET"),
+        ("triggerPrice", &trigger),
+        ("closePosition", "true"),
+        ("workingType", "MARK_PRICE"),
+    ];
+    if stop.leg().side != PositionSide::Both {
+        pairs.push(("positionSide", &leg));
+    }
+    pairs.push(("clientAlgoId", stop.id().as_str()));
     query(&pairs)
 }
 

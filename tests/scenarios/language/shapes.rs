@@ -265,6 +265,24 @@ impl Stage {
                     .map(|order| Input::Venue(Event::Order(order)))
                     .collect()
             }
+            // stood ID LEG: the venue shows the stop of the guard that is in the air.
+            ["stood", id, leg] => {
+                let leg = leg_of(leg);
+                let flights = self.guard.flights().iter();
+                let stop = flights
+                    .filter_map(|(_, flight)| match &flight.intent {
+                        backstop::model::Intent::PlaceStop(stop) if *stop.leg() == leg => Some(stop.clone()),
+                        _ => None,
+                    })
+                    .next();
+                let stop = stop.unwrap();
+                let side = stop.side().to_string();
+                let mut order = self.order(id.parse().unwrap(), &leg, &side, "0", &["close"]);
+                order.client_id = Some(stop.id().clone());
+                order.trigger = Some(stop.trigger());
+                self.orders.insert(order.id.id, order.clone());
+                vec![Input::Venue(Event::Order(order))]
+            }
             // The last order of ours that was shown is over, cancelled.
             ["withdrawn"] => {
                 let mut order = self.shapes.own.clone().unwrap();

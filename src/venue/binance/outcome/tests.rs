@@ -1,6 +1,7 @@
 //! What each answer proves, as tables.
 
 use super::*;
+use crate::model::{Intent, PositionSide, ProtectiveStop};
 use crate::venue::binance::fixtures::{cancel, reduce};
 
 const NOW: Timestamp = Timestamp::from_ms(1_795_000_000_000);
@@ -16,6 +17,49 @@ fn shown(outcome: Outcome) -> String {
         Outcome::Unknown(_) => "unknown".into(),
         Outcome::Done => "done".into(),
         Outcome::Suppressed => "suppressed".into(),
+    }
+}
+
+#[test]
+fn c10_a_stop_is_taken_when_the_answer_is_that_stop_and_in_doubt_otherwise() {
+    let stop = ProtectiveStop::example("BTCUSDT", PositionSide::Both, "2");
+    let mutation = Mutation::from_intent(&Intent::PlaceStop(stop));
+    for (status, body, expected) in [
+        (
+            200,
+            r#"{"algoId":4000001234567890,"clientAlgoId":"bs-s1","algoStatus":"NEW"}"#,
+            "accepted",
+        ),
+        (
+            200,
+            r#"{"algoId":4000001234567890,"clientAlgoId":"bs-s2","algoStatus":"NEW"}"#,
+            "unknown",
+        ),
+        (200, r#"{"clientAlgoId":"bs-s1"}"#, "unknown"),
+        (200, "{}", "unknown"),
+        (503, "", "unknown"),
+        (
+            400,
+            r#"{"code":-4116,"msg":"ClientOrderId is duplicated."}"#,
+            "unknown",
+        ),
+        (
+            400,
+            r#"{"code":-4045,"msg":"Reach max stop order limit."}"#,
+            "conflict",
+        ),
+        (
+            400,
+            r#"{"code":-2021,"msg":"Order would immediately trigger."}"#,
+            "structural",
+        ),
+        (400, r#"{"code":-1121,"msg":"Invalid symbol."}"#, "stuck"),
+    ] {
+        assert_eq!(
+            shown(classify(&mutation, status, body)),
+            expected,
+            "{status} {body}"
+        );
     }
 }
 

@@ -5,9 +5,7 @@
 use super::frames::shown;
 use super::{algo_status, element, margin_type, order_kind, order_status, position_side, side};
 use crate::event::{AccountUpdate, BalanceChange, CalledPosition, Event, MarginCall, PositionChange, Reason};
-use crate::model::{
-    Leg, MarginType, Money, Order, OrderId, Price, Qty, Store, Timestamp, Trade,
-};
+use crate::model::{Leg, MarginType, Money, Order, OrderId, Price, Qty, Store, Timestamp, Trade};
 use crate::venue::binance::wire::{self, Bad};
 use serde::Deserialize;
 use serde_json::value::RawValue;

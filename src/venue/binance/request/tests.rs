@@ -210,6 +210,7 @@ fn all_requests() -> Vec<String> {
         of_store(Store::Conditional),
         Intent::CancelAll(odd.clone()),
         Intent::CancelAllConditional(odd.clone()),
+        Intent::PlaceStop(ProtectiveStop::example("测试USDT", PositionSide::Both, "2")),
     ];
     let reads = reads.iter().map(|read| reader.sign(read, now, 3_000));
     let mutations = intents

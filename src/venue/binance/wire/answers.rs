@@ -144,6 +144,16 @@ pub struct Placed<'a> {
     pub reduce_only: Option<&'a RawValue>,
 }
 
+/// The answer of `POST /fapi/v1/algoOrder`. Source: trade page, "New Algo Order".
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlacedStop<'a> {
+    #[serde(borrow)]
+    pub algo_id: Num<'a>,
+    #[serde(borrow)]
+    pub client_algo_id: Text<'a>,
+}
+
 /// An order of `GET /fapi/v1/openAlgoOrders`. Source: trade page, "Current All Algo Open Orders".
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

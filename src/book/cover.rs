@@ -2,8 +2,8 @@
 //!
 //! Source: POLICIES.md b.5, `unprotected_position`.
 
-use crate::book::Book;
-use crate::model::{Leg, Order, OrderKind, Position, Price, Qty, Ratio, Side, Store};
+use super::Book;
+use crate::model::{Leg, Money, Order, OrderKind, Position, Price, Qty, Ratio, Side, Store};
 
 /// The stops of one leg.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,7 +13,7 @@ pub struct Cover {
     /// The stops that count, the nearest to the mark first.
     pub stops: Vec<Stop>,
     /// Stops on the closing side that do not count: they could also open a position, or their trigger is on the wrong
-    /// side of the mark.
+    /// side of the mark, or too far from it.
     pub passed_over: usize,
 }
 
@@ -28,17 +28,24 @@ pub struct Stop {
     pub quantity: Qty,
 }
 
-/// The stops that cover a position.
-pub(super) fn cover(book: &Book, leg: &Leg, position: &Position) -> Cover {
+/// The stops that cover a position at this mark price; those whose trigger is further from it than `furthest`, as a
+/// share of it, do not count. Without a mark price every trigger is believed to be on the right side.
+pub fn cover(
+    book: &Book,
+    leg: &Leg,
+    position: &Position,
+    mark: Option<Price>,
+    furthest: Option<Ratio>,
+) -> Cover {
     let mut cover = Cover::default();
-    let (held, mark) = (position.amount.abs(), book.last_mark(&leg.symbol));
+    let held = position.amount.abs();
     let closing = book.orders().of(&leg.symbol).filter(|order| {
         matches!(order.kind, OrderKind::Stop | OrderKind::Trailing)
             && order.position_side == leg.side
             && Some(order.side) == Side::closing(position.amount)
     });
     for order in closing {
-        if order.can_only_reduce() && is_ahead(order, mark) {
+        if order.can_only_reduce() && is_ahead(order, mark) && is_near(order, mark, furthest) {
             cover.stops.push(Stop {
                 store: order.id.store,
                 trigger: order.trigger,
@@ -69,6 +76,18 @@ fn is_ahead(order: &Order, mark: Option<Price>) -> bool {
         (Some(trigger), Some(mark), Side::Buy) => trigger > mark,
         _ => true,
     }
+}
+
+/// Whether its trigger is near enough. One that the venue does not tell is not.
+fn is_near(order: &Order, mark: Option<Price>, furthest: Option<Ratio>) -> bool {
+    let (Some(mark), Some(furthest)) = (mark, furthest) else {
+        return true;
+    };
+    let away = order.trigger.and_then(|trigger| {
+        let whole = Money::new(mark.decimal()).ok()?;
+        trigger.minus(mark).abs().ratio_of(whole)
+    });
+    away.is_some_and(|away| away <= furthest)
 }
 
 fn share(part: Qty, whole: Qty) -> Ratio {
