@@ -5,6 +5,7 @@ use crate::model::{
     Asset, AssetIndex, Balance, Instrument, IntentKey, Leg, MarginType, MarkPrice, Money, Order, Position,
     PositionMode, Price, Qty, Span, Store, Symbol, Tier, Timestamp,
 };
+use std::fmt;
 
 /// One input of the core. One frame, or one reading of the account, is one input.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -363,4 +364,21 @@ pub enum Baseline {
     Keep,
     /// They are set to the present equity.
     Rebase,
+}
+
+/// What a failed reading was about, for people.
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reading::Holdings => "balances and positions",
+            Reading::OpenOrders(Store::Regular) => "open orders",
+            Reading::OpenOrders(Store::Conditional) => "open conditional orders",
+            Reading::Settings => "account settings",
+            Reading::MarginTypes => "margin types",
+            Reading::Rules => "contract rules",
+            Reading::Tiers => "maintenance tiers",
+            Reading::AssetIndexes => "asset prices",
+            Reading::Transfers => "transfers",
+        })
+    }
 }

@@ -10,6 +10,7 @@ mod fills;
 mod gap;
 mod link;
 mod margin;
+mod missing;
 mod orders;
 mod reading;
 pub mod shock;
@@ -22,16 +23,16 @@ pub use fills::Fill;
 pub use gap::Gap;
 pub use link::LinkView;
 pub use margin::{Bucket, BucketMargin};
+pub use missing::Missing;
 pub use orders::Orders;
 pub use transfers::{Telling, TransferMemory};
 
-use crate::event::{AccountUpdate, Event, Reading, Reason, Settings};
+use crate::event::{AccountUpdate, Event, Reason, Settings};
 use crate::model::{
     Asset, AssetIndex, Balance, Instrument, Leg, MarginType, Money, Order, Position, PositionMode, Price,
     Qty, Ratio, Span, Store, Symbol, Tier, Timestamp,
 };
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::sync::OnceLock;
 
 /// How long after the stream spoke of something a reading that says otherwise is taken for a late one.
@@ -53,35 +54,6 @@ const EXPLAIN_WITHIN: Span = Span::from_secs(5);
 const AGREEING: u32 = 3;
 /// Symbols that may have mark prices kept; more than any venue lists.
 const MARKS_MAX: usize = 4_096;
-
-/// Something that a number needs and the book lacks. Unknown is not zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// No complete reading of the account yet.
-    Snapshot,
-    /// No mark price for a held contract.
-    Mark(Symbol),
-    /// The mark price of a held contract is stale.
-    StaleMark(Symbol),
-    /// The mark price of a held contract is far from its index.
-    DoubtfulMark(Symbol),
-    /// No entry price for a held position.
-    Entry(Leg),
-    /// No price for an asset that the account holds.
-    Index(Asset),
-    /// No rules for a held contract.
-    Instrument(Symbol),
-    /// No maintenance tiers for a held contract.
-    Tiers(Symbol),
-    /// Balances and positions are too old to judge by.
-    StaleHoldings,
-    /// A balance moved without the stream saying why, and transfers were not read since.
-    Transfers,
-    /// Money crossed the border, and it is not known what it was worth.
-    Unclassified,
-    /// There is no positive equity to compare with.
-    NoEquity,
-}
 
 /// A mark price this far from a fresh index, relative to it, is doubtful (POLICIES.md b.1, price quorum).
 const MARK_APART_MAX: Ratio = Ratio::bps(2_000);
@@ -609,43 +581,5 @@ impl Book {
             ("failed_reads", self.failed_reads),
             ("odd_times", self.odd_times),
         ]
-    }
-}
-
-impl fmt::Display for Missing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Missing::Snapshot => f.write_str("the account was not read yet"),
-            Missing::Mark(symbol) => write!(f, "no mark price for {symbol}"),
-            Missing::StaleMark(symbol) => write!(f, "the mark price of {symbol} is stale"),
-            Missing::DoubtfulMark(symbol) => {
-                write!(f, "the mark price of {symbol} is far from its index price")
-            }
-            Missing::Entry(leg) => write!(f, "no entry price for {leg}"),
-            Missing::Index(asset) => write!(f, "no price for the asset {asset}"),
-            Missing::Instrument(symbol) => write!(f, "no contract rules for {symbol}"),
-            Missing::Tiers(symbol) => write!(f, "no maintenance tiers for {symbol}"),
-            Missing::StaleHoldings => f.write_str("balances and positions are too old to judge by"),
-            Missing::Transfers => f.write_str("a balance moved and nothing explains it yet"),
-            Missing::Unclassified => f.write_str("a transfer came in an asset whose price is not known"),
-            Missing::NoEquity => f.write_str("no positive equity seen yet"),
-        }
-    }
-}
-
-/// What a failed reading was about, for people.
-impl fmt::Display for Reading {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Reading::Holdings => "balances and positions",
-            Reading::OpenOrders(Store::Regular) => "open orders",
-            Reading::OpenOrders(Store::Conditional) => "open conditional orders",
-            Reading::Settings => "account settings",
-            Reading::MarginTypes => "margin types",
-            Reading::Rules => "contract rules",
-            Reading::Tiers => "maintenance tiers",
-            Reading::AssetIndexes => "asset prices",
-            Reading::Transfers => "transfers",
-        })
     }
 }

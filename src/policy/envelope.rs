@@ -3,11 +3,12 @@
 //! A rung trips when its threshold is met for its holding time; it stays tripped until it is safe again and its latch
 //! lets go. "Unknown" neither trips nor clears: a pending rung starts over, a tripped one stays.
 
+pub use super::standing::{PolicyState, Transition};
 use super::{
     Action, Amount, Assessment, Clear, Cut, Kind, Latch, Measured, Memory, Mode, PolicySpec, Rung, Scope,
     View,
 };
-use crate::book::{Book, Missing};
+use crate::book::Book;
 use crate::model::{Leg, Money, OrderId, Qty, Ratio, Span, Timestamp};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -60,50 +61,6 @@ pub struct Trip {
     pub fulfilled: bool,
     /// For a cut by fraction: what each leg is to be cut to.
     pub aims: Vec<(Leg, Qty)>,
-}
-
-/// The state of a policy, in the words of SPEC.md and POLICIES.md.
-#[derive(Clone, Debug, PartialEq)]
-pub enum PolicyState {
-    /// Within all thresholds.
-    Ok,
-    /// Breached, holding time not over.
-    Pending,
-    /// A rung is in force.
-    Tripped,
-    /// A rung is in force until an operator re-arms, or until its latch lets go.
-    Latched,
-    /// It cannot be measured.
-    Unknown(Missing),
-    /// Switched off.
-    Disabled,
-}
-
-/// A change worth a record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Transition {
-    /// Of what.
-    pub scope: Scope,
-    /// Which rung; `None` for a change to or from unknown.
-    pub rung: Option<usize>,
-    /// What it is now.
-    pub state: PolicyState,
-    /// The measurement behind it.
-    pub value: Option<Amount>,
-}
-
-impl PolicyState {
-    /// The word for it.
-    pub fn word(&self) -> &'static str {
-        match self {
-            PolicyState::Ok => "ok",
-            PolicyState::Pending => "pending",
-            PolicyState::Tripped => "tripped",
-            PolicyState::Latched => "latched",
-            PolicyState::Unknown(_) => "unknown",
-            PolicyState::Disabled => "disabled",
-        }
-    }
 }
 
 impl Policy {

@@ -82,15 +82,10 @@ impl Memory {
     /// What survives a restart of it.
     pub fn kept(&self) -> Memory {
         Memory {
-            mark: self.mark,
-            flows: self.flows,
-            since: self.since,
-            until: self.until,
-            last: self.last,
-            last_at: self.last_at,
-            note: self.note.clone(),
-            naked: self.naked.clone(),
-            ..Memory::default()
+            orphans: BTreeMap::new(),
+            foreign: None,
+            placed: VecDeque::new(),
+            ..self.clone()
         }
     }
 

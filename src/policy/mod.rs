@@ -21,6 +21,7 @@ pub mod orphan_orders;
 pub mod period_loss;
 pub mod profit_giveback;
 pub mod spec;
+mod standing;
 pub mod symbol_allowlist;
 pub mod trading_window;
 pub mod unprotected_position;

@@ -4,7 +4,7 @@ use super::request::{KeepKey, Mutation, Read};
 use super::session::Session;
 use super::sign::{ReadSigner, Signed, TradeSigner};
 use super::{outcome, stream};
-use crate::event::{CalledPosition, Event, Input, Link, Outcome, Reading, Reason};
+use crate::event::{Event, Input, Link, Outcome, Reading, Reason};
 use crate::model::{
     ClientOrderId, Intent, Leg, OrderId, PositionSide, Pricing, ProtectiveStop, ReduceOrder, Store, Symbol,
     Timestamp,
@@ -477,18 +477,7 @@ fn pa_13_a_scalar_of_another_type_is_the_same_number_or_nothing_or_an_error() {
             // Lists of rules leave out what they cannot read; of an account's lists nothing is left out.
             let is_error = |event: &Event| matches!(event, Event::Unknown(_) | Event::ReadFailed(_));
             let is_shorter = got.0.len() == 1 && honest.0.len() == 1 && kind(&got.0[0]) < kind(&honest.0[0]);
-            // What only adds to the rest is absent then.
-            let is_absent = match (&got.0[..], &honest.0[..]) {
-                ([Event::Holdings(got)], [Event::Holdings(all)]) => {
-                    let is_whole = got.balances == all.balances && got.positions == all.positions;
-                    is_whole && (got.claims.is_none() || got.marks.is_empty())
-                }
-                ([Event::MarginCall(call)], _) => {
-                    let lacks = |held: &CalledPosition| held.mark.is_none() || held.maintenance.is_none();
-                    call.cross_wallet.is_none() || call.positions.iter().any(lacks)
-                }
-                _ => false,
-            };
+            let is_absent = super::objects::is_absent(&got.0, &honest.0);
             let is_told = got.0.iter().any(is_error) || got.1 > honest.1 || is_shorter || is_absent;
             refused += 1;
             if !is_told || is_same {
