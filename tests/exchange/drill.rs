@@ -234,8 +234,11 @@ fn wrong_usage_is_2() {
 
 #[test]
 fn a_position_that_cannot_be_closed_fails_the_drill_within_its_deadline() {
-    // Nobody is on the other side: a market order is refused, only a resting one is ever met.
-    let exchange = Exchange::serve(&QUIET.replace("name = \"BTCUSDT\"", "name = \"BTCUSDT\"\nlevels = 0"));
+    // No order of the guard is ever taken; those of the drill's own trader are.
+    let exchange = Exchange::serve(QUIET);
+    exchange.fault(
+        r#"{"what":{"answer":{"route":"POST /fapi/v1/order","naming":"newClientOrderId=bs-","status":400,"code":-4131,"message":"The counterparty's best price does not meet the PERCENT_PRICE filter limit."}}}"#,
+    );
     let folder = Folder::for_exchange(&exchange, "");
     let begun = Instant::now();
     let output = drill(&exchange, &folder).output().unwrap();
