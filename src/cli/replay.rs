@@ -1,13 +1,17 @@
 //! `backstop replay`: recordings through the policies, dry.
 
+mod against;
+mod progress;
+
 use super::fail;
 use crate::config::policy;
+use crate::policy::PolicySet;
 use crate::replay::lines::DecisionLine;
 use crate::replay::play::{self, Played};
 use crate::replay::recording;
 use anstream::{eprintln, println};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use progress::Progress;
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +21,7 @@ const STANDARD: &str = include_str!("../../policies/standard.toml");
 /// Replays recordings: what would the policies have decided?
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  backstop replay fixtures/recordings/flash-crash.jsonl\n  backstop replay --policies mine.toml --json run.jsonl | jq .why\n\nExit code 1: the recording holds decisions made under the same policies, and the replay differs from them."
+    after_help = "Examples:\n  backstop replay fixtures/recordings/flash-crash.jsonl\n  backstop replay --policies mine.toml --json run.jsonl | jq .why\n  backstop replay --policies mine.toml --against tighter.toml run.jsonl\n\nExit code 1: the recording holds decisions made under the same policies, and the replay differs from them; or --against, and the two decide differently."
 )]
 pub struct Args {
     /// Recordings, plain or gzipped, in the order given.
@@ -26,7 +30,10 @@ pub struct Args {
     /// Policy file; the shipped standard policies when absent.
     #[arg(long, value_name = "FILE")]
     policies: Vec<PathBuf>,
-    /// One decision a line, as JSON.
+    /// Policy file to compare with: where the two part, what each would have closed, and what the account would have been.
+    #[arg(long, value_name = "FILE")]
+    against: Vec<PathBuf>,
+    /// One decision a line, as JSON; with `--against` one difference a line, and one for each recording.
     #[arg(long)]
     json: bool,
     /// Plays at N times the recorded speed instead of as fast as possible.
@@ -41,6 +48,9 @@ pub fn run(args: &Args) -> i32 {
         Err(code) => return code,
     };
     let digest = play::digest(&texts);
+    if !args.against.is_empty() {
+        return compare(args, &set);
+    }
     let mut code = 0;
     for path in &args.recordings {
         let (header, entries) = match recording::read(path) {
@@ -55,19 +65,19 @@ pub fn run(args: &Args) -> i32 {
                 header.venue
             );
         }
-        let bar = progress();
+        let progress = RefCell::new(Progress::new(None));
         let mut last = None;
         let paced = |at: crate::model::Timestamp| {
-            bar.inc(1);
+            progress.borrow_mut().line();
             if let (Some(speed), Some(before)) = (args.speed.filter(|speed| *speed > 0), last.replace(at)) {
                 let wait = at.since(before).ms() / i64::from(speed);
                 std::thread::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or(0)));
             }
         };
         let played = play::play(&header, entries, &set, &digest, paced, |line| {
-            bar.suspend(|| show(args.json, line));
+            progress.borrow().aside(|| show(args.json, line));
         });
-        bar.finish_and_clear();
+        progress.into_inner().end();
         match played {
             Ok(played) => code = code.max(summary(args.json, &played)),
             Err(error) => return fail(2, error),
@@ -76,7 +86,7 @@ pub fn run(args: &Args) -> i32 {
     code
 }
 
-fn policies(files: &[PathBuf]) -> Result<(crate::policy::PolicySet, Vec<String>), i32> {
+fn policies(files: &[PathBuf]) -> Result<(PolicySet, Vec<String>), i32> {
     if files.is_empty() {
         let set = policy::parse("policies/standard.toml", STANDARD).map_err(|errors| fail(2, errors))?;
         return Ok((set, vec![STANDARD.into()]));
@@ -91,17 +101,33 @@ fn policies(files: &[PathBuf]) -> Result<(crate::policy::PolicySet, Vec<String>)
     ))
 }
 
-/// A bar on a terminal only, and only when it takes longer than a second.
-fn progress() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+/// Two sets of policies over the same recordings; exit code 1 when they part.
+fn compare(args: &Args, set: &PolicySet) -> i32 {
+    let other = match policies(&args.against) {
+        Ok((other, _)) => other,
+        Err(code) => return code,
+    };
+    let (ours, theirs) = (names(&args.policies), names(&args.against));
+    let mut code = 0;
+    for path in &args.recordings {
+        let sides = [(ours.as_str(), set), (theirs.as_str(), &other)];
+        match against::compare(path, sides, args.json, |_, _, _, _| {}) {
+            Ok((_, parts)) => code = code.max(i32::from(parts)),
+            Err(error) => return fail(2, error),
+        }
     }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} lines, {per_sec}, {elapsed}") {
-        bar.set_style(style);
+    code
+}
+
+/// The files of a set, for people.
+fn names(files: &[PathBuf]) -> String {
+    match files {
+        [] => "the standard policies".into(),
+        files => {
+            let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            names.join(" + ")
+        }
     }
-    bar.enable_steady_tick(Duration::from_millis(1_000));
-    bar
 }
 
 fn show(json: bool, line: &DecisionLine) {
