@@ -9,10 +9,11 @@ use crate::policy::PolicySet;
 use crate::replay::lines::DecisionLine;
 use crate::replay::play::{self, Played};
 use crate::replay::recording;
+use crate::replay::report::{self, Section};
 use anstream::{eprintln, println};
 use progress::Progress;
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The policies that are used when none are named.
@@ -21,7 +22,7 @@ const STANDARD: &str = include_str!("../../policies/standard.toml");
 /// Replays recordings: what would the policies have decided?
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  backstop replay fixtures/recordings/flash-crash.jsonl\n  backstop replay --policies mine.toml --json run.jsonl | jq .why\n  backstop replay --policies mine.toml --against tighter.toml run.jsonl\n\nExit code 1: the recording holds decisions made under the same policies, and the replay differs from them; or --against, and the two decide differently."
+    after_help = "Examples:\n  backstop replay fixtures/recordings/flash-crash.jsonl\n  backstop replay --policies mine.toml --json run.jsonl | jq .why\n  backstop replay --policies mine.toml --against tighter.toml --report what-if.html run.jsonl\n\nExit code 1: the recording holds decisions made under the same policies, and the replay differs from them; or --against, and the two decide differently."
 )]
 pub struct Args {
     /// Recordings, plain or gzipped, in the order given.
@@ -33,6 +34,9 @@ pub struct Args {
     /// Policy file to compare with: where the two part, what each would have closed, and what the account would have been.
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
+    /// One page that shows it in pictures, and needs nothing but itself.
+    #[arg(long, value_name = "OUT.html")]
+    report: Option<PathBuf>,
     /// One decision a line, as JSON; with `--against` one difference a line, and one for each recording.
     #[arg(long)]
     json: bool,
@@ -83,7 +87,23 @@ pub fn run(args: &Args) -> i32 {
             Err(error) => return fail(2, error),
         }
     }
-    code
+    let Some(out) = &args.report else { return code };
+    let mut sections = Vec::new();
+    for path in &args.recordings {
+        match against::watched(path, &set) {
+            Ok(section) => sections.push(section),
+            Err(error) => return fail(2, error),
+        }
+    }
+    code.max(write(out, &[names(&args.policies)], &sections))
+}
+
+/// Writes the page; gives the exit code.
+fn write(out: &Path, sides: &[String], sections: &[Section]) -> i32 {
+    match std::fs::write(out, report::page(sides, sections)) {
+        Ok(()) => 0,
+        Err(error) => fail(2, format!("{}: {error}", out.display())),
+    }
 }
 
 fn policies(files: &[PathBuf]) -> Result<(PolicySet, Vec<String>), i32> {
@@ -109,14 +129,21 @@ fn compare(args: &Args, set: &PolicySet) -> i32 {
     };
     let (ours, theirs) = (names(&args.policies), names(&args.against));
     let mut code = 0;
+    let mut sections = Vec::new();
     for path in &args.recordings {
         let sides = [(ours.as_str(), set), (theirs.as_str(), &other)];
-        match against::compare(path, sides, args.json, |_, _, _, _| {}) {
-            Ok((_, parts)) => code = code.max(i32::from(parts)),
+        match against::compare(path, sides, args.json, args.report.is_some()) {
+            Ok((section, parts)) => {
+                code = code.max(i32::from(parts));
+                sections.extend(section);
+            }
             Err(error) => return fail(2, error),
         }
     }
-    code
+    match &args.report {
+        Some(out) => code.max(write(out, &[ours, theirs], &sections)),
+        None => code,
+    }
 }
 
 /// The files of a set, for people.

@@ -5,8 +5,10 @@ pub mod drive;
 pub mod lines;
 pub mod play;
 pub mod recording;
+pub mod report;
 pub mod told;
 pub mod whatif;
+pub mod words;
 pub mod world;
 
 pub use drive::{Drive, Fed};

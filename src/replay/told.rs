@@ -38,18 +38,19 @@ pub struct Told {
 }
 
 impl Told {
-    /// Reads a recording to its end.
+    /// Reads a recording to its end; `line` is called for each line.
     ///
     /// # Errors
     ///
     /// [`RecordingError`] at the first line that cannot be read.
-    pub fn of(entries: Entries) -> Result<Told, RecordingError> {
+    pub fn of(entries: Entries, mut line: impl FnMut()) -> Result<Told, RecordingError> {
         let mut told = Told::default();
         let mut session = Session::new();
         // What was recorded since the guard last started, and whether that run was dry: then nothing was sent.
         let (mut began, mut is_dry) = (i64::MIN, false);
         for entry in entries {
             let entry = entry?;
+            line();
             let at = entry.at().ms();
             told.lines += 1;
             told.between = Some(
@@ -64,7 +65,7 @@ impl Told {
                         session.take(received).iter().for_each(|input| told.fill(input));
                     }
                 }
-                Entry::Guard(_, line) => match &**line {
+                Entry::Guard(_, guard) => match &**guard {
                     GuardLine::Start { .. } => (began, is_dry) = (at, false),
                     GuardLine::Decision(line) if !is_dry && told.sent_count < SENT_MAX => {
                         told.sent_count += line.orders.len();

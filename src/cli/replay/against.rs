@@ -3,15 +3,18 @@
 use super::progress::Progress;
 use super::show;
 use crate::book::{Book, CURRENCY};
-use crate::model::{Money, Ratio, Timestamp};
-use crate::replay::apart::Closed;
+use crate::model::{Money, Timestamp};
+use crate::policy::PolicySet;
 use crate::replay::lines::DecisionLine;
-use crate::replay::recording::{self, Header, RecordingError};
+use crate::replay::recording::{self, RecordingError};
+use crate::replay::report::{Section, Watch};
 use crate::replay::told::Told;
 use crate::replay::whatif::{self, Difference};
-use crate::replay::world::{Stepped, World};
+use crate::replay::words::{MODEL, closed_words, open, open_words, rounded, worst_words};
+use crate::replay::world::World;
 use anstream::println;
 use serde::Serialize;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -19,15 +22,6 @@ use std::path::Path;
 const SHOWN_MAX: u64 = 200;
 /// What the sides are called in text and in JSON.
 const SIDES: [(&str, &str); 2] = [("A", "policies"), ("B", "against")];
-
-/// The words under every modelled number.
-pub const MODEL: [&str; 5] = [
-    "Modelled: a reduction that the recording does not show fills whole and at once at the mark price, less 0.1% of",
-    "its size. What the recorded guard did and these policies would not have done is taken out. What the owner did",
-    "keeps being done: opened in full, closed as far as it is there, and an owner who went flat is flat. Not modelled:",
-    "how the market and the owner would have answered, fills of orders that the recorded guard cancelled, margin calls",
-    "of the account that was not, funding other than recorded, and liquidation, which is only named.",
-];
 
 /// One side at the end.
 #[derive(Serialize)]
@@ -75,20 +69,22 @@ struct SumLine<'a> {
 /// [`RecordingError`] when the recording cannot be read.
 pub fn compare(
     path: &Path,
-    sides: [(&str, &crate::policy::PolicySet); 2],
+    sides: [(&str, &PolicySet); 2],
     json: bool,
-    mut watch: impl FnMut(&Header, &Told, usize, &Stepped<'_>),
-) -> Result<(Vec<World>, bool), RecordingError> {
+    has_report: bool,
+) -> Result<(Option<Section>, bool), RecordingError> {
     let name = path.display().to_string();
-    let told = Told::of(recording::read(path)?.1)?;
+    let told = read_ahead(path)?;
     let (header, entries) = recording::read(path)?;
+    let watch = has_report.then(|| Watch::new(told.between.unwrap_or_default(), true));
+    let watch = RefCell::new(watch);
     if !json {
         println!("{name}: account {} on {}", header.account, header.venue);
         for ((letter, _), (file, _)) in SIDES.iter().zip(sides) {
             println!("  {letter}  {file}");
         }
     }
-    let progress = std::cell::RefCell::new(Progress::new(Some(told.lines)));
+    let progress = RefCell::new(Progress::new(Some(told.lines)));
     let mut only = [0_u64; 2];
     let mut parts_at = None;
     let mut recorded = None;
@@ -99,6 +95,9 @@ pub fn compare(
         }
         let shown: u64 = only.iter().sum();
         progress.borrow().aside(|| tell(&name, difference, json, shown));
+        if let Some(watch) = watch.borrow_mut().as_mut() {
+            watch.differs(difference);
+        }
     };
     let worlds = whatif::play(
         &header,
@@ -110,7 +109,9 @@ pub fn compare(
             if let Ok(equity) = step.apart.recorded().equity() {
                 recorded = Some(equity);
             }
-            watch(&header, &told, side, step);
+            if let Some(watch) = watch.borrow_mut().as_mut() {
+                watch.step(side, step);
+            }
         },
         &mut told_of,
     );
@@ -133,7 +134,49 @@ pub fn compare(
         let end = worlds.first().map(|world| world.apart().recorded());
         table(&worlds, recorded, end);
     }
-    Ok((worlds, parts_at.is_some()))
+    let section = watch.into_inner().map(|watch| Section {
+        name,
+        header,
+        watch,
+        worlds,
+    });
+    Ok((section, parts_at.is_some()))
+}
+
+/// What a report shows of one recording under one set of policies.
+///
+/// # Errors
+///
+/// [`RecordingError`] when the recording cannot be read.
+pub fn watched(path: &Path, set: &PolicySet) -> Result<Section, RecordingError> {
+    let told = read_ahead(path)?;
+    let (header, entries) = recording::read(path)?;
+    let mut watch = Watch::new(told.between.unwrap_or_default(), false);
+    let mut progress = Progress::new(Some(told.lines));
+    let worlds = whatif::play(
+        &header,
+        entries,
+        &told,
+        std::slice::from_ref(set),
+        |_| progress.line(),
+        |side, step| watch.step(side, step),
+        |_| {},
+    );
+    progress.end();
+    Ok(Section {
+        name: path.display().to_string(),
+        header,
+        watch,
+        worlds: worlds?,
+    })
+}
+
+/// Reads a recording for what it tells of orders.
+fn read_ahead(path: &Path) -> Result<Told, RecordingError> {
+    let mut progress = Progress::new(None);
+    let told = Told::of(recording::read(path)?.1, || progress.line());
+    progress.end();
+    told
 }
 
 fn tell(name: &str, difference: &Difference, json: bool, shown: u64) {
@@ -247,45 +290,5 @@ fn fared(world: Option<&World>) -> Fared {
             .and_then(World::guard)
             .map(|guard| open(guard.book()))
             .unwrap_or_default(),
-    }
-}
-
-/// Money for people.
-pub fn rounded(money: Money) -> String {
-    money.decimal().round_dp(2).normalize().to_string()
-}
-
-/// What was closed of a leg, in words.
-pub fn closed_words(closed: &Closed) -> String {
-    let how = match closed.recorded {
-        recorded if recorded.is_zero() => "",
-        recorded if recorded == closed.qty => ", as recorded",
-        _ => ", partly as recorded",
-    };
-    let (notional, cost) = (rounded(closed.notional), rounded(closed.cost));
-    format!("{} at {notional}, cost {cost}{how}", closed.qty)
-}
-
-/// The worst margin ratio, in words.
-pub fn worst_words(worst: Option<(Option<Ratio>, Timestamp)>) -> String {
-    match worst {
-        None => "unknown".into(),
-        Some((None, _)) => "no balance left: liquidation".into(),
-        Some((Some(ratio), _)) if ratio >= Ratio::ONE => format!("{}: liquidation", ratio.percent()),
-        Some((Some(ratio), _)) => ratio.percent(),
-    }
-}
-
-fn open(book: &Book) -> Vec<String> {
-    book.positions()
-        .map(|(leg, held)| format!("{} {leg}", held.amount))
-        .collect()
-}
-
-/// What is open, in words.
-pub fn open_words(book: &Book) -> String {
-    match open(book) {
-        open if open.is_empty() => "nothing".into(),
-        open => open.join(", "),
     }
 }
