@@ -104,3 +104,82 @@ fn a_modelled_reduction_costs_a_thousandth_of_its_size_at_the_mark_price() {
     // 9700 − 1.094 × (60000 − 59443.5) − 89.391189
     assert_eq!(sum["policies"]["equity"], "9001.797811");
 }
+
+/// The report of recordings, from `backstop replay --report`.
+fn report(args: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report.html");
+    let (code, _) = replay(&[args, &["--report", out.to_str().unwrap()]].concat());
+    assert!(code <= 1);
+    std::fs::read_to_string(out).unwrap()
+}
+
+#[test]
+fn pr_23_a_report_is_the_same_on_every_run_and_takes_nothing_from_elsewhere() {
+    let paths = [
+        "flash-crash",
+        "hedge-book",
+        "refilling-bot",
+        "slow-bleed",
+        "calm-day",
+        "drill",
+    ]
+    .map(|name| format!("fixtures/recordings/{name}.jsonl.gz"));
+    let args: Vec<&str> = ["--against", CAREFUL]
+        .into_iter()
+        .chain(paths.iter().map(String::as_str))
+        .collect();
+    let page = report(&args);
+    assert!(page == report(&args), "a second run differs");
+    for foreign in [
+        "http", "<script", "src=", "<link", "@import", "url(", "//", "<iframe",
+    ] {
+        assert!(!page.contains(foreign), "{foreign}");
+    }
+    for shown in [
+        "<svg",
+        "prefers-color-scheme: dark",
+        "Modelled: ",
+        "B, modelled (what if)",
+        "high-water mark of drawdown",
+        "Position in 测试USDT",
+        "None: nothing was decided.",
+    ] {
+        assert!(page.contains(shown), "{shown}");
+    }
+}
+
+#[test]
+fn every_link_of_a_report_leads_somewhere_and_back() {
+    let page = report(&["--against", CAREFUL, "fixtures/recordings/flash-crash.jsonl.gz"]);
+    let ids = |before: &str| -> std::collections::BTreeSet<String> {
+        let parts = page.split(before).skip(1);
+        parts
+            .map(|part| part.split('"').next().unwrap().to_owned())
+            .collect()
+    };
+    let (ids, links) = (ids(" id=\""), ids("href=\"#"));
+    assert_eq!(links.len(), 40, "20 decisions, each with its mark");
+    assert!(links.is_subset(&ids), "{:?}", links.difference(&ids));
+}
+
+#[test]
+fn se_10_markup_in_a_recording_stays_text_in_a_report() {
+    const EVIL: &str = "<img/onerror=alert(1)>";
+    let packed = std::fs::File::open(package().join("fixtures/recordings/flash-crash.jsonl.gz")).unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(packed), &mut text).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a<b>&.jsonl");
+    let text = text
+        .replace("BTCUSDT", EVIL)
+        .replacen("\"account\":\"sim\"", "\"account\":\"</p><b>\"", 1);
+    std::fs::write(&path, text).unwrap();
+    let page = report(&["--against", CAREFUL, path.to_str().unwrap()]);
+    assert!(page.contains("Position in &lt;img/onerror=alert(1)&gt;"));
+    assert!(page.contains("account <b>&lt;/p&gt;&lt;b&gt;</b>"));
+    assert!(page.contains("a&lt;b&gt;&amp;.jsonl"));
+    for markup in ["<img", "</p><b>", "a<b>"] {
+        assert!(!page.contains(markup), "{markup}");
+    }
+}

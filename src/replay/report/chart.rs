@@ -58,8 +58,6 @@ pub struct Line {
     pub look: Look,
     /// Its numbers.
     pub series: Series,
-    /// Whether a number holds until the next one; else the two are joined.
-    pub holds: bool,
 }
 
 /// One picture.
@@ -244,10 +242,11 @@ fn path(line: &Line, low: Decimal, high: Decimal) -> String {
         };
         let [first, least, greatest, last] = seen.map(|value| place(value, low, high));
         // Writing to a string does not fail.
-        let _ = match (is_down, line.holds) {
-            (false, _) => write!(way, "M{x} {first}"),
-            (true, true) => write!(way, "H{x}V{first}"),
-            (true, false) => write!(way, "L{x} {first}"),
+        let _ = if is_down {
+            // A number holds until the next one is known.
+            write!(way, "H{x}V{first}")
+        } else {
+            write!(way, "M{x} {first}")
         };
         let mut at = first;
         for y in [least, greatest, last] {
@@ -258,7 +257,7 @@ fn path(line: &Line, low: Decimal, high: Decimal) -> String {
         }
         is_down = true;
     }
-    if is_down && line.holds {
+    if is_down {
         let _ = write!(way, "H{}", COLUMNS - 1);
     }
     way
@@ -333,8 +332,7 @@ mod tests {
             name: String::new(),
             look: Look::Own,
             series,
-            holds: false,
         };
-        assert_eq!(path(&line, d("0"), d("10")), "M0 1000L1 0M3 500V0V500");
+        assert_eq!(path(&line, d("0"), d("10")), "M0 1000H1V0M3 500V0V500H599");
     }
 }

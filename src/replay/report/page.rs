@@ -283,11 +283,12 @@ fn decisions(number: usize, section: &Section) -> Html {
                 (true, _) => " <em class=\"other\">only B</em>",
             });
         }
-        out.raw("</p><p>")
-            .text(&line.scope)
-            .raw(": ")
-            .text(&line.why)
-            .raw("</p>");
+        out.raw("</p><p>");
+        // Most explanations name what they are about.
+        if !line.why.starts_with(&line.scope) {
+            out.text(&line.scope).raw(": ");
+        }
+        out.text(&line.why).raw("</p>");
         if !line.orders.is_empty() {
             out.raw("<p class=\"orders\">");
             for order in &line.orders {

@@ -189,33 +189,32 @@ impl Watch {
             (true, 0) => "A, modelled".to_owned(),
             (true, _) => "B, modelled (what if)".to_owned(),
         };
-        let line = |name: String, look: Look, series: &Series, holds: bool| Line {
+        let line = |name: String, look: Look, series: &Series| Line {
             name,
             look,
             series: series.clone(),
-            holds,
         };
-        let both = |of: &dyn Fn(&Side) -> Series, holds: bool| {
-            let mut lines = vec![line(name(0), Look::Own, &of(own), holds)];
+        let both = |of: &dyn Fn(&Side) -> Series| {
+            let mut lines = vec![line(name(0), Look::Own, &of(own))];
             if self.has_other {
-                lines.insert(0, line(name(1), Look::Other, &of(other), holds));
+                lines.insert(0, line(name(1), Look::Other, &of(other)));
             }
             lines
         };
         let rungs = |rungs: &BTreeMap<(String, usize), (u8, String, Series)>| -> Vec<Line> {
             let lines = rungs
                 .values()
-                .map(|(level, name, series)| line(name.clone(), Look::Rung(*level), series, true));
+                .map(|(level, name, series)| line(name.clone(), Look::Rung(*level), series));
             lines.collect()
         };
         let mut equity = rungs(&self.floors);
         for (id, series) in &self.marks {
-            equity.push(line(format!("high-water mark of {id}"), Look::Mark, series, true));
+            equity.push(line(format!("high-water mark of {id}"), Look::Mark, series));
         }
-        equity.push(line("recorded".into(), Look::Recorded, &self.recorded, false));
-        equity.extend(both(&|side| side.equity.clone(), false));
+        equity.push(line("recorded".into(), Look::Recorded, &self.recorded));
+        equity.extend(both(&|side| side.equity.clone()));
         let mut ratio = rungs(&self.thresholds);
-        ratio.extend(both(&|side| side.ratio.clone(), false));
+        ratio.extend(both(&|side| side.ratio.clone()));
         let owner = if self.has_other { "A" } else { "these policies" };
         let mut charts = vec![
             Chart {
@@ -240,7 +239,7 @@ impl Watch {
                 unit: Unit::Percent,
                 from_zero: true,
                 cap: None,
-                lines: both(&|side| side.distance.clone(), false),
+                lines: both(&|side| side.distance.clone()),
             },
         ];
         for leg in own.positions.keys().chain(other.positions.keys()) {
@@ -258,7 +257,7 @@ impl Watch {
                 unit: Unit::Plain,
                 from_zero: true,
                 cap: None,
-                lines: both(&of, true),
+                lines: both(&of),
             });
         }
         charts
