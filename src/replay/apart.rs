@@ -218,9 +218,10 @@ impl Apart {
         }
         let lot = self.lot(leg, step.before.as_ref());
         let trade = step.amount_after() - step.amount_before();
-        let trade = match (step.amount_after().is_zero(), step.is_growing()) {
-            // The owner went flat; where the guard did it, it closed no more than it asked for.
-            (true, _) if !is_ours => -lot.amount,
+        let is_turned = step.is_growing() && !taken.is_zero();
+        let trade = match (step.amount_after().is_zero() || is_turned, step.is_growing()) {
+            // The owner went flat, or beyond; where the guard did it, it closed no more than it asked for.
+            (true, _) if !is_ours => step.amount_after() - lot.amount,
             (_, true) => trade,
             _ => toward_zero(lot.amount, trade),
         };
@@ -549,3 +550,6 @@ fn quotient(part: Qty, whole: Qty) -> Option<Ratio> {
     let share: Decimal = part.decimal().checked_div(whole.decimal())?;
     Ratio::new(share).ok()
 }
+
+#[cfg(test)]
+mod tests;

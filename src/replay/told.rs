@@ -88,7 +88,8 @@ impl Told {
         Ok(told)
     }
 
-    fn fill(&mut self, input: &Input) {
+    /// Remembers a fill, when that is what an input tells.
+    pub(super) fn fill(&mut self, input: &Input) {
         let Input::Venue(Event::Order(order)) = input else {
             return;
         };
