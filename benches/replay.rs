@@ -13,6 +13,9 @@
 use backstop::config::policy;
 use backstop::guard::{Guard, Start};
 use backstop::model::{Span, Timestamp};
+use backstop::replay::recording::Entry;
+use backstop::replay::told::Told;
+use backstop::replay::world::World;
 use backstop::replay::{Drive, Fed};
 use backstop::venue::binance::request::Read;
 use backstop::venue::binance::session::Session;
@@ -91,6 +94,7 @@ fn main() {
     show("translation alone", translate());
     show("replay, three policies", replay(THREE));
     show("replay, ten policies", replay(&format!("{THREE}{SEVEN_MORE}")));
+    show("what if, ten policies", what_if(&format!("{THREE}{SEVEN_MORE}")));
 }
 
 fn show(name: &str, took: Duration) {
@@ -129,6 +133,23 @@ fn replay(text: &str) -> Duration {
     });
     assert!(steps > EVENTS.unsigned_abs(), "every event is a step");
     assert_eq!(intents, 0, "a calm market asks for nothing");
+    took
+}
+
+/// One side of a what-if: the same, and an account that may come apart from the recorded one.
+fn what_if(text: &str) -> Duration {
+    let set = policy::parse("bench.toml", text).unwrap_or_else(|errors| panic!("{errors}"));
+    let (mut world, told) = (World::new("bench", set), Told::default());
+    let mut steps = 0_u64;
+    for received in snapshot(BEGAN) {
+        world.feed(&Entry::Received(received), &told, |_| {});
+    }
+    let took = timed(|received| {
+        // The copy stands for reading the line.
+        world.feed(&Entry::Received(received.clone()), &told, |_| steps += 1);
+    });
+    assert!(steps > EVENTS.unsigned_abs(), "every event is a step");
+    assert!(!world.apart().is_apart(), "a calm market asks for nothing");
     took
 }
 

@@ -1,14 +1,19 @@
 //! `backstop replay`: recordings through the policies, dry.
 
+mod against;
+mod progress;
+
 use super::fail;
 use crate::config::policy;
+use crate::policy::PolicySet;
 use crate::replay::lines::DecisionLine;
 use crate::replay::play::{self, Played};
 use crate::replay::recording;
+use crate::replay::report::{self, Section};
 use anstream::{eprintln, println};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
-use std::path::PathBuf;
+use progress::Progress;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The policies that are used when none are named.
@@ -17,7 +22,7 @@ const STANDARD: &str = include_str!("../../policies/standard.toml");
 /// Replays recordings: what would the policies have decided?
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  backstop replay fixtures/recordings/flash-crash.jsonl\n  backstop replay --policies mine.toml --json run.jsonl | jq .why\n\nExit code 1: the recording holds decisions made under the same policies, and the replay differs from them."
+    after_help = "Examples:\n  backstop replay fixtures/recordings/flash-crash.jsonl\n  backstop replay --policies mine.toml --json run.jsonl | jq .why\n  backstop replay --policies mine.toml --against tighter.toml --report what-if.html run.jsonl\n\nExit code 1: the recording holds decisions made under the same policies, and the replay differs from them; or --against, and the two decide differently."
 )]
 pub struct Args {
     /// Recordings, plain or gzipped, in the order given.
@@ -26,7 +31,13 @@ pub struct Args {
     /// Policy file; the shipped standard policies when absent.
     #[arg(long, value_name = "FILE")]
     policies: Vec<PathBuf>,
-    /// One decision a line, as JSON.
+    /// Policy file to compare with: where the two part, what each would have closed, and what the account would have been.
+    #[arg(long, value_name = "FILE")]
+    against: Vec<PathBuf>,
+    /// One page that shows it in pictures, and needs nothing but itself.
+    #[arg(long, value_name = "OUT.html")]
+    report: Option<PathBuf>,
+    /// One decision a line, as JSON; with `--against` one difference a line, and one for each recording.
     #[arg(long)]
     json: bool,
     /// Plays at N times the recorded speed instead of as fast as possible.
@@ -41,6 +52,9 @@ pub fn run(args: &Args) -> i32 {
         Err(code) => return code,
     };
     let digest = play::digest(&texts);
+    if !args.against.is_empty() {
+        return compare(args, &set);
+    }
     let mut code = 0;
     for path in &args.recordings {
         let (header, entries) = match recording::read(path) {
@@ -55,28 +69,44 @@ pub fn run(args: &Args) -> i32 {
                 header.venue
             );
         }
-        let bar = progress();
+        let progress = RefCell::new(Progress::new(None));
         let mut last = None;
         let paced = |at: crate::model::Timestamp| {
-            bar.inc(1);
+            progress.borrow_mut().line();
             if let (Some(speed), Some(before)) = (args.speed.filter(|speed| *speed > 0), last.replace(at)) {
                 let wait = at.since(before).ms() / i64::from(speed);
                 std::thread::sleep(Duration::from_millis(u64::try_from(wait).unwrap_or(0)));
             }
         };
         let played = play::play(&header, entries, &set, &digest, paced, |line| {
-            bar.suspend(|| show(args.json, line));
+            progress.borrow().aside(|| show(args.json, line));
         });
-        bar.finish_and_clear();
+        progress.into_inner().end();
         match played {
             Ok(played) => code = code.max(summary(args.json, &played)),
             Err(error) => return fail(2, error),
         }
     }
-    code
+    let Some(out) = &args.report else { return code };
+    let mut sections = Vec::new();
+    for path in &args.recordings {
+        match against::watched(path, &set) {
+            Ok(section) => sections.push(section),
+            Err(error) => return fail(2, error),
+        }
+    }
+    code.max(write(out, &[names(&args.policies)], &sections))
 }
 
-fn policies(files: &[PathBuf]) -> Result<(crate::policy::PolicySet, Vec<String>), i32> {
+/// Writes the page; gives the exit code.
+fn write(out: &Path, sides: &[String], sections: &[Section]) -> i32 {
+    match std::fs::write(out, report::page(sides, sections)) {
+        Ok(()) => 0,
+        Err(error) => fail(2, format!("{}: {error}", out.display())),
+    }
+}
+
+fn policies(files: &[PathBuf]) -> Result<(PolicySet, Vec<String>), i32> {
     if files.is_empty() {
         let set = policy::parse("policies/standard.toml", STANDARD).map_err(|errors| fail(2, errors))?;
         return Ok((set, vec![STANDARD.into()]));
@@ -91,17 +121,40 @@ fn policies(files: &[PathBuf]) -> Result<(crate::policy::PolicySet, Vec<String>)
     ))
 }
 
-/// A bar on a terminal only, and only when it takes longer than a second.
-fn progress() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+/// Two sets of policies over the same recordings; exit code 1 when they part.
+fn compare(args: &Args, set: &PolicySet) -> i32 {
+    let other = match policies(&args.against) {
+        Ok((other, _)) => other,
+        Err(code) => return code,
+    };
+    let (ours, theirs) = (names(&args.policies), names(&args.against));
+    let mut code = 0;
+    let mut sections = Vec::new();
+    for path in &args.recordings {
+        let sides = [(ours.as_str(), set), (theirs.as_str(), &other)];
+        match against::compare(path, sides, args.json, args.report.is_some()) {
+            Ok((section, parts)) => {
+                code = code.max(i32::from(parts));
+                sections.extend(section);
+            }
+            Err(error) => return fail(2, error),
+        }
     }
-    let bar = ProgressBar::new_spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} lines, {per_sec}, {elapsed}") {
-        bar.set_style(style);
+    match &args.report {
+        Some(out) => code.max(write(out, &[ours, theirs], &sections)),
+        None => code,
     }
-    bar.enable_steady_tick(Duration::from_millis(1_000));
-    bar
+}
+
+/// The files of a set, for people.
+fn names(files: &[PathBuf]) -> String {
+    match files {
+        [] => "the standard policies".into(),
+        files => {
+            let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            names.join(" + ")
+        }
+    }
 }
 
 fn show(json: bool, line: &DecisionLine) {

@@ -11,7 +11,7 @@ use crate::venue::binance::session::Session;
 
 /// Ticks that one input may be preceded by: after a long sleep the guard looks at the present, not at every moment
 /// that it missed (LI-06).
-const TICKS_MAX: usize = 64;
+pub(super) const TICKS_MAX: usize = 64;
 
 /// A guard and the session that translates for it.
 pub struct Drive {
@@ -56,25 +56,38 @@ impl Drive {
     /// Feeds one thing that happened at `at`; every decision of it goes to `each`, in order.
     pub fn feed(&mut self, at: Timestamp, fed: Fed<'_>, mut each: impl FnMut(&Guard, Decision)) {
         let at = self.time_of(at);
-        self.last = at;
-        if self.guard.book().now() != Timestamp::default() {
-            for _ in 0..TICKS_MAX {
-                let Some(deadline) = self.guard.deadline().filter(|deadline| *deadline <= at) else {
-                    break;
-                };
-                let decision = self.guard.step(deadline, &Input::Tick);
-                each(&self.guard, decision);
-            }
+        for _ in 0..TICKS_MAX {
+            let Some(decision) = self.overdue(at) else { break };
+            each(&self.guard, decision);
         }
-        let inputs = match fed {
+        for input in self.inputs(at, fed) {
+            let decision = self.step(at, &input);
+            each(&self.guard, decision);
+        }
+    }
+
+    /// Steps the next deadline that has passed at `at`; `None` when none has.
+    pub fn overdue(&mut self, at: Timestamp) -> Option<Decision> {
+        if self.guard.book().now() == Timestamp::default() {
+            return None;
+        }
+        let deadline = self.guard.deadline().filter(|deadline| *deadline <= at)?;
+        Some(self.guard.step(deadline, &Input::Tick))
+    }
+
+    /// What something means to the guard.
+    pub fn inputs(&mut self, at: Timestamp, fed: Fed<'_>) -> Vec<Input> {
+        self.last = self.time_of(at);
+        match fed {
             Fed::Received(received) => self.session.take(received),
             Fed::Outcome(key, outcome) => vec![Input::Outcome(key, outcome)],
             Fed::Command(command) => vec![Input::Command(command)],
-            Fed::Wake => return,
-        };
-        for input in inputs {
-            let decision = self.guard.step(at, &input);
-            each(&self.guard, decision);
+            Fed::Wake => Vec::new(),
         }
+    }
+
+    /// Steps one input.
+    pub fn step(&mut self, at: Timestamp, input: &Input) -> Decision {
+        self.guard.step(at, input)
     }
 }

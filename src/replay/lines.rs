@@ -106,7 +106,8 @@ pub fn mode_word(mode: crate::policy::Mode) -> &'static str {
     }
 }
 
-fn order_line(intent: &Intent) -> OrderLine {
+/// A request in the form of SPEC.md section 6.
+pub fn order_line(intent: &Intent) -> OrderLine {
     let mut line = OrderLine {
         kind: String::new(),
         symbol: intent.symbol().to_string(),

@@ -9,7 +9,7 @@ use crate::policy::PolicySet;
 use sha2::{Digest, Sha256};
 
 /// When an account's state turns blind, where the recording does not say (SPEC.md section 3).
-const BLIND_AFTER: Span = Span::from_secs(15);
+pub(super) const BLIND_AFTER: Span = Span::from_secs(15);
 
 /// What a replay found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,14 +64,7 @@ pub fn play(
                     blind_after,
                 } => {
                     played.is_comparable = policies == digest;
-                    let start = match (saved, lost) {
-                        (_, Some(why)) => Start::Lost(why.clone()),
-                        (Some(text), None) => match crate::journal::state::read(text) {
-                            Ok((saved, _)) => Start::Saved(Box::new(saved)),
-                            Err(error) => Start::Lost(error.to_string()),
-                        },
-                        (None, None) => Start::Fresh,
-                    };
+                    let start = start_of(saved.as_deref(), lost.as_deref());
                     let blind_after = Span::from_ms(*blind_after);
                     drive = Some(Drive::new(Guard::new(
                         &header.account,
@@ -130,6 +123,18 @@ pub fn play(
         played.difference = Some((text(None), text(Some(&extra))));
     }
     Ok(played)
+}
+
+/// What a recorded start began from.
+pub(super) fn start_of(saved: Option<&str>, lost: Option<&str>) -> Start {
+    match (saved, lost) {
+        (_, Some(why)) => Start::Lost(why.into()),
+        (Some(text), None) => match crate::journal::state::read(text) {
+            Ok((saved, _)) => Start::Saved(Box::new(saved)),
+            Err(error) => Start::Lost(error.to_string()),
+        },
+        (None, None) => Start::Fresh,
+    }
 }
 
 fn text(line: Option<&DecisionLine>) -> String {

@@ -1,5 +1,7 @@
 //! Recordings of every scenario, made with the program itself from the embedded exchange, and what they replay to.
 
+mod whatif;
+
 use backstop::config::policy;
 use backstop::replay::{play, recording};
 use backstop::sim::Scenario;
