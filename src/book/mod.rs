@@ -9,6 +9,7 @@ mod link;
 mod margin;
 mod orders;
 mod reading;
+mod suppose;
 mod transfers;
 
 pub use equity::CURRENCY;

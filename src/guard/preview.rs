@@ -5,9 +5,11 @@
 
 mod cover;
 mod play;
+mod shock;
 
 pub use cover::{Cover, Stop};
 pub use play::{Close, Effect};
+pub use shock::{Move, Refused, Shock};
 
 use super::Guard;
 use crate::book::{Bucket, BucketMargin, Missing};

@@ -1,6 +1,7 @@
 //! The words of scenario lines, and a small venue that holds what they said.
 
 mod shapes;
+mod supposed;
 
 use super::rules::rules;
 use super::said::{look, words};
