@@ -14,6 +14,7 @@ mod missing;
 mod orders;
 mod reading;
 pub mod shock;
+mod suppose;
 mod transfers;
 
 pub use acts::Act;

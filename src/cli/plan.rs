@@ -1,21 +1,24 @@
 //! `backstop plan`: what would fire now, how far everything is from it, and what each rung would send.
 //!
 //! It reads over REST and makes no stream; nothing that it holds can send an order. A guard may be running meanwhile:
-//! the kept state is looked at without a lock.
+//! the kept state is looked at without a lock. With `--shock` or `--withdraw` a copy of the account lives through that, and
+//! the page shows both.
 
 mod json;
+mod shock;
 mod text;
+mod what_if;
 
 use super::{accounts, fail};
 use crate::clock::Clock;
 use crate::config::{Config, Overrides, RunMode};
 use crate::event::Command;
-use crate::guard::preview::Preview;
+use crate::guard::preview::{Move, Preview, Refused, Shock};
 use crate::guard::{Guard, Start};
 use crate::journal::peek::peek;
 use crate::journal::store::Loaded;
 use crate::journal::{killfile, state};
-use crate::model::{PositionMode, Span, Timestamp};
+use crate::model::{Money, PositionMode, Span, Timestamp};
 use crate::replay::{Drive, Fed};
 use crate::run::account::Account;
 use crate::venue::binance::Said;
@@ -36,7 +39,7 @@ const LISTS_MAX: usize = 3;
 /// Prints what would fire now, headroom, and what each rung would send.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  backstop plan\n  backstop plan --account main --json | jq '.positions[] | select(.coverage == \"0\")'\n\nIt only reads: nothing is sent, no stream is opened, and a guard may be running meanwhile.\nExit codes: 0 done, whatever fires; 1 something could not be read; 2 configuration; 3 refused for safety."
+    after_help = "Examples:\n  backstop plan\n  backstop plan --account main --json | jq '.positions[] | select(.coverage == \"0\")'\n  backstop plan --shock BTCUSDT=-8% --withdraw 3000\n  backstop plan --shock '*=-10%' --shock ETHUSDT=-15%\n\nIt only reads: nothing is sent, no stream is opened, and a guard may be running meanwhile.\nA shock is played on a copy: the withdrawal first, by today's prices, then all moves at once. Marks move, and so do the\nprices behind them; what collateral is worth stays, no stop triggers, no order fills, and the venue liquidates nothing.\nExit codes: 0 done, whatever fires; 1 something could not be read; 2 configuration; 3 refused for safety."
 )]
 pub struct Args {
     /// One account; else every configured one.
@@ -45,6 +48,12 @@ pub struct Args {
     /// The configuration file.
     #[arg(long, env = "BACKSTOP_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What if mark prices moved; repeatable, `*` is every contract, and a contract's own move comes before it.
+    #[arg(long, value_name = "SYMBOL=PERCENT", value_parser = shock::read_move)]
+    shock: Vec<Move>,
+    /// What if this much was withdrawn first, in USDT, from the cross wallet.
+    #[arg(long, value_name = "MONEY", value_parser = shock::read_money)]
+    withdraw: Option<Money>,
     /// One JSON object an account; decimals are strings.
     #[arg(long)]
     json: bool,
@@ -69,6 +78,10 @@ struct Look {
     failed: Vec<String>,
     said: Said,
     preview: Preview,
+    /// What is supposed; nothing when the flags are absent.
+    shock: Shock,
+    /// The same account after it; `None` when nothing is supposed, or when nothing can be.
+    then: Option<Preview>,
 }
 
 /// What the key may do.
@@ -83,6 +96,13 @@ enum Rights {
 
 /// Runs the verb; gives the exit code.
 pub async fn run(args: Args, clock: Clock) -> i32 {
+    if let Err(why) = shock::told_once(&args.shock) {
+        return fail(2, why);
+    }
+    let shock = Shock {
+        withdrawal: args.withdraw.unwrap_or_default(),
+        moves: args.shock,
+    };
     let config = match accounts::load(args.config.as_deref(), &Overrides::default()) {
         Ok(config) => config,
         Err(code) => return code,
@@ -113,7 +133,7 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
     }
     let mut code = 0;
     for (index, account) in opened.iter().enumerate() {
-        let look = match look(account, &config, clock.clone()).await {
+        let look = match look(account, &config, &shock, clock.clone()).await {
             Ok(look) => look,
             Err(why) => return fail(2, format!("account {}: {why}", account.label)),
         };
@@ -129,7 +149,7 @@ pub async fn run(args: Args, clock: Clock) -> i32 {
     code
 }
 
-async fn look(account: &Account, config: &Config, clock: Clock) -> Result<Look, String> {
+async fn look(account: &Account, config: &Config, shock: &Shock, clock: Clock) -> Result<Look, String> {
     let http = Http::new(HttpConfig::new(&account.rest_url), &account.key, clock.clone())?;
     let reader = ReadSigner::new(&account.secret).map_err(|error| error.to_string())?;
     let (start, kept) = kept(account, config);
@@ -176,6 +196,15 @@ async fn look(account: &Account, config: &Config, clock: Clock) -> Result<Look, 
     if let Rights::Unknown(why) = &rights {
         failed.note("the key's rights", why.clone());
     }
+    let then = match shock.is_nothing() {
+        true => None,
+        false => match drive.guard().shocked(shock) {
+            Ok(then) => Some(then.preview(began)),
+            // Why it was not read is told already.
+            Err(Refused::NotRead) => None,
+            Err(refused) => return Err(refused.to_string()),
+        },
+    };
     let book = drive.guard().book();
     Ok(Look {
         label: account.label.clone(),
@@ -196,6 +225,8 @@ async fn look(account: &Account, config: &Config, clock: Clock) -> Result<Look, 
         failed: failed.lines(),
         said: Said::read(&received),
         preview: drive.guard().preview(began),
+        shock: shock.clone(),
+        then,
     })
 }
 

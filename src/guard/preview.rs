@@ -4,9 +4,11 @@
 //! if they had tripped now, so that what is shown is what the guard would do.
 
 mod play;
+mod shock;
 
 pub use crate::book::{Cover, Stop};
 pub use play::{Close, Effect};
+pub use shock::{Move, Refused, Shock};
 
 use super::Guard;
 use crate::book::{Bucket, BucketMargin, Missing, cover};

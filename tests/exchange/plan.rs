@@ -194,6 +194,114 @@ fn its_numbers_are_the_exchanges_and_it_only_reads() {
 }
 
 #[test]
+fn a_shock_shows_what_would_fire_and_touches_nothing() {
+    let exchange = Exchange::serve(STILL);
+    let folder = Folder::for_exchange(&exchange, POLICIES);
+    let plain = json_of(&folder);
+    assert_eq!(plain["what_if"], Value::Null);
+    let supposed = ["--shock", "BTCUSDT=-8%", "--withdraw", "3000"];
+    let (code, text) = plan(&folder, &[&supposed[..], &["--json"]].concat());
+    assert_eq!(code, 0, "{text}");
+    let seen: Value = serde_json::from_str(&text).unwrap();
+    for same in ["equity", "margin", "positions", "now"] {
+        assert_eq!(seen[same], plain[same], "what is stays as it is");
+    }
+    assert_eq!(
+        (&seen["what_if"]["withdrawal"], &seen["what_if"]["moves"]),
+        (&json!("3000"), &json!([{"symbol": "BTCUSDT", "by": "-0.08"}]))
+    );
+
+    // 59 000 falls to 54 280: of 9 000 the owner takes 3 000 and the market 4 720, which is 78.67 % of the rest.
+    let then = &seen["what_if"]["then"];
+    assert_eq!(
+        (&seen["equity"], &then["equity"]),
+        (&json!("9000"), &json!("1280"))
+    );
+    let [before, after] = [&seen, then].map(|of| {
+        let ratio = of["margin"][0]["own"]["ratio"].as_str().unwrap();
+        ratio.parse::<f64>().unwrap()
+    });
+    assert!(after > 6.0 * before, "{before} {after}");
+    let all = then["policies"].as_array().unwrap();
+    let drawdown = all.iter().find(|policy| policy["policy"] == "drawdown").unwrap();
+    assert_eq!(
+        (&drawdown["state"], &drawdown["value"]),
+        (&json!("trips"), &json!("0.78666667")),
+        "{drawdown:#}"
+    );
+    assert_eq!(drawdown["rungs"][0]["headroom"], "-0.58666667");
+    assert_eq!(then["now"]["orders"].as_array().unwrap().len(), 2, "{then:#}");
+    // The venue was not asked what it would count.
+    assert_eq!(
+        (&then["margin"][0]["venue"], &then["positions"][0]["liquidation"]),
+        (&Value::Null, &Value::Null)
+    );
+
+    let report = exchange.report();
+    let requests = report["requests"].as_object().unwrap();
+    assert!(
+        requests.keys().all(|line| line.starts_with("GET ")),
+        "{requests:?}"
+    );
+    assert_eq!(
+        (
+            position(&report, "BTCUSDT"),
+            guard_orders(&report).len(),
+            state(&folder).len()
+        ),
+        (1.0, 0, 0)
+    );
+
+    let (code, page) = plan(&folder, &supposed);
+    assert_eq!(code, 0, "{page}");
+    for text in [
+        "WHAT IF   3,000.00 USDT withdrawn, BTCUSDT -8%",
+        "BTCUSDT   59000 → 54280",
+        "9,000.00 → 1,280.00",
+        "THEN     size (BTCUSDT): reduce trips then",
+        "drawdown (account): flatten trips then",
+        "[20 points away]",
+    ] {
+        assert!(page.contains(text), "{text}:\n{page}");
+    }
+    assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
+}
+
+#[test]
+fn a_shock_that_makes_no_sense_is_refused_and_says_what_to_write() {
+    let exchange = Exchange::serve(STILL);
+    let folder = Folder::for_exchange(&exchange, POLICIES);
+    for (arguments, told) in [
+        (
+            &["--shock", "BTCUSDT=-8"][..],
+            "write SYMBOL=PERCENT, such as BTCUSDT=-8%",
+        ),
+        (&["--shock", "BTCUSDT=-100%"], "write more than -100%"),
+        (&["--withdraw", "0"], "write money in USDT, such as 3000"),
+        (
+            &["--shock", "*=1%", "--shock", "*=2%"],
+            "--shock * is there twice",
+        ),
+        (
+            &["--shock", "BTC=-8%"],
+            "--shock BTC: the venue lists no such contract",
+        ),
+        (
+            &["--withdraw", "10000.01"],
+            "the cross wallet holds only 10000 USDT; write at most that",
+        ),
+    ] {
+        let (code, page) = plan(&folder, arguments);
+        assert_eq!(code, 2, "{arguments:?}: {page}");
+        assert!(page.contains(told), "{told}:\n{page}");
+    }
+    folder.write("secret", "wrong");
+    let (code, page) = plan(&folder, &["--shock", "*=-8%"]);
+    assert_eq!(code, 1, "{page}");
+    assert!(page.contains("THEN") && !page.contains("nothing fires"), "{page}");
+}
+
+#[test]
 fn beside_a_running_guard_it_judges_by_what_that_guard_keeps() {
     let falls = STILL.replace(
         r#"path = [ { at = "0s", price = "59000" } ]"#,

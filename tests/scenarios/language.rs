@@ -2,6 +2,7 @@
 
 mod answers;
 mod shapes;
+mod supposed;
 
 use super::rules::rules;
 use super::said::{look, weighed, words};

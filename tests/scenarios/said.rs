@@ -1,8 +1,9 @@
 //! What a decision says, as the right-hand sides write it.
 
+use backstop::book::BucketMargin;
 use backstop::guard::Decision;
 use backstop::guard::preview::{Effect, Preview, Standing};
-use backstop::model::Intent;
+use backstop::model::{Intent, Ratio};
 
 /// The words for a decision, one piece for each thing in it.
 pub fn words(decision: &Decision) -> Vec<String> {
@@ -73,10 +74,27 @@ fn intent(intent: &Intent) -> String {
     }
 }
 
-/// What a look shows, as the right-hand sides write it.
+/// What a look shows (of a policy, of `now`, of the `stops`, or what all is `worth`), as the right-hand sides write it.
 pub fn look(preview: &Preview, what: &str) -> Vec<String> {
     match what {
         "now" => vec![effect(&preview.now)],
+        "worth" => {
+            let known =
+                |worth: Result<String, String>| worth.unwrap_or_else(|why| format!("unknown ({why})"));
+            let equity = preview
+                .equity
+                .as_ref()
+                .map(ToString::to_string)
+                .map_err(ToString::to_string);
+            let mut words = vec![known(equity)];
+            words.extend(preview.buckets.iter().map(|(bucket, margin)| {
+                let ratio =
+                    |margin: &BucketMargin| margin.ratio().map_or("no balance".into(), Ratio::percent);
+                let margin = margin.as_ref().map(ratio).map_err(ToString::to_string);
+                format!("{bucket} {}", known(margin))
+            }));
+            words
+        }
         "stops" => {
             let stops = preview.positions.iter().map(|held| {
                 let Some(cover) = &held.cover else {

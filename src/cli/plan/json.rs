@@ -2,8 +2,8 @@
 
 use super::{Look, Rights};
 use crate::book::{Bucket, BucketMargin};
-use crate::guard::preview::{Close, Effect, Held, Judged, RungView, Standing, Stop};
-use crate::model::{MarginType, Money, PositionMode, Price, ProtectiveStop, Ratio, Store};
+use crate::guard::preview::{Close, Effect, Held, Judged, Preview, RungView, Standing, Stop};
+use crate::model::{MarginType, Money, PositionMode, Price, ProtectiveStop, Ratio, Store, Symbol};
 use crate::policy::{Action, Amount, Cut, Measured, Mode};
 use crate::response::weigh::{Reasoning, Weighed};
 use crate::venue::binance::{Said, SaidMargin};
@@ -15,8 +15,7 @@ const PLACES: u32 = 8;
 
 /// The object of one account.
 pub(super) fn object(look: &Look) -> Value {
-    let preview = &look.preview;
-    json!({
+    let own = json!({
         "account": look.label, "venue": look.venue, "environment": look.environment, "at": look.at.ms(),
         "position_mode": look.mode.map(|mode| match mode {
             PositionMode::OneWay => "one_way",
@@ -26,20 +25,47 @@ pub(super) fn object(look: &Look) -> Value {
         "skew_ms": look.skew_ms, "round_trip_ms": look.round_trip.map(|trip| trip.ms()),
         "weight_used": look.weight.0, "weight_limit": look.weight.1,
         "key": rights(&look.rights), "kept_state": look.kept, "failed": look.failed,
+        "what_if": what_if(look),
+    });
+    let mut object = state(&look.preview, &look.said);
+    if let (Value::Object(all), Value::Object(own)) = (&mut object, own) {
+        all.extend(own);
+    }
+    object
+}
+
+/// What is supposed, and the account after it; null when nothing is.
+fn what_if(look: &Look) -> Value {
+    if look.shock.is_nothing() {
+        return Value::Null;
+    }
+    let moves = look.shock.moves.iter().map(
+        |it| json!({"symbol": it.symbol.as_ref().map_or("*", Symbol::as_str), "by": number(it.by.decimal())}),
+    );
+    json!({
+        "withdrawal": money(look.shock.withdrawal), "moves": moves.collect::<Value>(),
+        // The venue was not asked about this: its own numbers are null here.
+        "then": look.then.as_ref().map(|then| state(then, &Said::default())),
+    })
+}
+
+/// The account and its policies, as they are or as they would be.
+fn state(preview: &Preview, of_venue: &Said) -> Value {
+    json!({
         "equity": preview.equity.as_ref().ok().map(|equity| money(*equity)),
         "wallets": preview.wallets.as_ref().ok().map(|wallets| money(*wallets)),
         "margin": preview.buckets.iter().map(|(bucket, margin)| {
             json!({
                 "bucket": bucket.to_string(),
                 "own": margin.as_ref().ok().map(margin_numbers),
-                "venue": said(&look.said, bucket).map(|said| margin_numbers(&BucketMargin {
+                "venue": said(of_venue, bucket).map(|said| margin_numbers(&BucketMargin {
                     maintenance: said.maintenance,
                     balance: said.balance,
                 })),
                 "why": margin.as_ref().err().map(ToString::to_string),
             })
         }).collect::<Value>(),
-        "positions": preview.positions.iter().map(|held| position(held, &look.said)).collect::<Value>(),
+        "positions": preview.positions.iter().map(|held| position(held, of_venue)).collect::<Value>(),
         "kills": preview.kills,
         "now": effect(&preview.now),
         "policies": preview.policies.iter().map(policy).collect::<Value>(),

@@ -1,10 +1,10 @@
 //! A look for a person, at a hundred columns: what fires first, then what is held, then every rung.
 
 use super::json::{mode, said};
-use super::{Look, Rights};
+use super::{Look, Rights, what_if};
 use crate::book::BucketMargin;
 use crate::cli::status::money;
-use crate::guard::preview::{Cover, Effect, Held, Judged, RungView, Standing};
+use crate::guard::preview::{Cover, Effect, Held, Judged, Preview, RungView, Standing};
 use crate::model::{Money, PositionMode, Price, Ratio};
 use crate::policy::{Action, Amount, Cut, Mode};
 use crate::response::cut::COST;
@@ -13,9 +13,9 @@ use std::fmt::Write;
 
 const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
-const RED: &str = "\x1b[1;31m";
-const BOLD: &str = "\x1b[1m";
-const PLAIN: &str = "\x1b[0m";
+pub(super) const RED: &str = "\x1b[1;31m";
+pub(super) const BOLD: &str = "\x1b[1m";
+pub(super) const PLAIN: &str = "\x1b[0m";
 /// Scopes of one policy that are shown, the nearest to a threshold; `--json` has all.
 const SCOPES_MAX: usize = 5;
 /// Columns of a page.
@@ -28,9 +28,12 @@ pub(super) fn page(look: &Look) -> String {
     let mut page = String::new();
     // Writing into a string cannot fail.
     let _ = head(&mut page, look)
-        .and_then(|()| now(&mut page, look))
+        .and_then(|()| now(&mut page, "NOW", &look.preview))
         .and_then(|()| bare(&mut page, look));
-    let _ = holdings(&mut page, look).and_then(|()| policies(&mut page, look));
+    let _ = holdings(&mut page, look).and_then(|()| match look.shock.is_nothing() {
+        true => policies(&mut page, &look.preview.policies, None),
+        false => what_if::section(&mut page, look),
+    });
     page
 }
 
@@ -81,7 +84,7 @@ fn head(page: &mut String, look: &Look) -> std::fmt::Result {
     Ok(())
 }
 
-fn line(page: &mut String, name: &str, text: &str) -> std::fmt::Result {
+pub(super) fn line(page: &mut String, name: &str, text: &str) -> std::fmt::Result {
     wrapped(page, &format!("  {name:<8}"), text, 11)
 }
 
@@ -115,8 +118,7 @@ fn rights(rights: &Rights) -> String {
 }
 
 /// What fires, before all else.
-fn now(page: &mut String, look: &Look) -> std::fmt::Result {
-    let preview = &look.preview;
+pub(super) fn now(page: &mut String, when: &str, preview: &Preview) -> std::fmt::Result {
     let mut fires = Vec::new();
     for kill in &preview.kills {
         fires.push(format!("kill switch: {kill}"));
@@ -125,7 +127,7 @@ fn now(page: &mut String, look: &Look) -> std::fmt::Result {
         let mut grouped: Vec<(String, Vec<String>)> = Vec::new();
         for rung in &judged.rungs {
             let stands = match &rung.standing {
-                Standing::Trips => "trips now".into(),
+                Standing::Trips => format!("trips {}", when.to_lowercase()),
                 Standing::InForce(since) => format!("in force since {since}"),
                 Standing::Pending => format!("past its threshold, trips after {}", rung.hold),
                 _ => continue,
@@ -153,10 +155,10 @@ fn now(page: &mut String, look: &Look) -> std::fmt::Result {
         fires.push("not every policy can be judged, see below".into());
     }
     if fires.is_empty() {
-        return line(page, "NOW", &format!("{GREEN}nothing fires{PLAIN}"));
+        return line(page, when, &format!("{GREEN}nothing fires{PLAIN}"));
     }
     for (index, text) in fires.iter().enumerate() {
-        let name = if index == 0 { "NOW" } else { "" };
+        let name = if index == 0 { when } else { "" };
         line(page, name, &format!("{RED}{text}{PLAIN}"))?;
     }
     if !preview.now.is_nothing() {
@@ -223,7 +225,7 @@ fn holdings(page: &mut String, look: &Look) -> std::fmt::Result {
 }
 
 /// `40% = 6,000.00 of 15,000.00`
-fn ratio(margin: &BucketMargin) -> String {
+pub(super) fn ratio(margin: &BucketMargin) -> String {
     let ratio = margin.ratio().map_or("NO BALANCE".into(), Ratio::percent);
     format!(
         "{ratio} = {} of {}",
@@ -285,19 +287,21 @@ fn stops(cover: Option<&Cover>) -> String {
     }
 }
 
-fn policies(page: &mut String, look: &Look) -> std::fmt::Result {
-    writeln!(
-        page,
-        "\n{BOLD}  policies{PLAIN}   what each rung does, or would do if it tripped now"
-    )?;
-    let all = &look.preview.policies;
+/// Every policy with its rungs; `before` is how they stood, when something is supposed.
+pub(super) fn policies(page: &mut String, all: &[Judged], before: Option<&[Judged]>) -> std::fmt::Result {
+    let title = match before {
+        None => "what each rung does, or would do if it tripped now",
+        Some(_) => "what each rung would do then, or if it tripped then; in brackets as it is now",
+    };
+    writeln!(page, "\n{BOLD}  policies{PLAIN}   {title}")?;
     let mut ids: Vec<&str> = all.iter().map(|judged| judged.id.as_str()).collect();
     ids.dedup();
     for id in ids {
         let mut own: Vec<&Judged> = all.iter().filter(|judged| judged.id == id).collect();
         own.sort_by(|a, b| b.standing.cmp(&a.standing).then(nearest(a).cmp(&nearest(b))));
         for judged in own.iter().take(SCOPES_MAX) {
-            policy(page, judged)?;
+            let same = |known: &&Judged| (&known.id, &known.scope) == (&judged.id, &judged.scope);
+            policy(page, judged, before.and_then(|before| before.iter().find(same)))?;
         }
         if own.len() > SCOPES_MAX {
             writeln!(
@@ -307,10 +311,10 @@ fn policies(page: &mut String, look: &Look) -> std::fmt::Result {
             )?;
         }
     }
-    let share = COST.percent();
+    let (share, when) = (COST.percent(), if before.is_some() { "then" } else { "now" });
     writeln!(
         page,
-        "\n  Orders are as of now, at mark prices. Cost is {share} of what is closed: taker fee 0.05%, and as\n  much again for the spread."
+        "\n  Orders are as of {when}, at mark prices. Cost is {share} of what is closed: taker fee 0.05%, and as\n  much again for the spread."
     )
 }
 
@@ -324,28 +328,32 @@ fn nearest(judged: &Judged) -> Option<rust_decimal::Decimal> {
         .min()
 }
 
-fn policy(page: &mut String, judged: &Judged) -> std::fmt::Result {
-    let (colour, state) = match &judged.standing {
-        Standing::Off => (PLAIN, "off"),
-        Standing::Ok => (GREEN, "ok"),
-        Standing::NotJudged => (YELLOW, "not judged"),
-        Standing::Unknown(_) => (RED, "UNKNOWN"),
-        Standing::Pending => (YELLOW, "PENDING"),
-        Standing::Trips => (RED, "TRIPS NOW"),
-        Standing::InForce(_) => (RED, "IN FORCE"),
-    };
+fn policy(page: &mut String, judged: &Judged, before: Option<&Judged>) -> std::fmt::Result {
+    let (colour, state) = state(&judged.standing);
+    let was = before.map_or(String::new(), |before| {
+        let value = before
+            .measured
+            .value()
+            .map_or(String::new(), |value| format!(" {value}"));
+        format!("   [{}{value}]", self::state(&before.standing).1)
+    });
     let name = format!("    {BOLD}{}{PLAIN}   {colour}{state}{PLAIN}  ", judged.id);
-    wrapped(page, &name, &judged.why, 6)?;
+    wrapped(page, &name, &format!("{}{was}", judged.why), 6)?;
     if judged.standing == Standing::Off || judged.scope.is_none() {
         return Ok(());
     }
-    for rung in &judged.rungs {
+    for (index, rung) in judged.rungs.iter().enumerate() {
         let at = rung.at.map_or(String::new(), |at| format!("at {at}"));
         let row = format!("      {:<8}{at:<8} {:<18}", rung.action.name(), stands(rung));
+        let was = before
+            .and_then(|before| before.rungs.get(index))
+            .map(stands)
+            .filter(|was| !was.is_empty())
+            .map_or(String::new(), |was| format!(" [{was}]"));
         wrapped(
             page,
             &row,
-            &format!("{}{}", does(rung), aside(rung.mode)),
+            format!("{}{}{was}", does(rung), aside(rung.mode)).trim_start(),
             RUNG_TEXT,
         )?;
         for reasoning in &rung.effect.reasons {
@@ -353,6 +361,19 @@ fn policy(page: &mut String, judged: &Judged) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// How a policy stands, in its colour.
+fn state(standing: &Standing) -> (&'static str, &'static str) {
+    match standing {
+        Standing::Off => (PLAIN, "off"),
+        Standing::Ok => (GREEN, "ok"),
+        Standing::NotJudged => (YELLOW, "not judged"),
+        Standing::Unknown(_) => (RED, "UNKNOWN"),
+        Standing::Pending => (YELLOW, "PENDING"),
+        Standing::Trips => (RED, "TRIPS"),
+        Standing::InForce(_) => (RED, "IN FORCE"),
+    }
 }
 
 /// A cut, what decides how much, and what could be done instead.
@@ -396,7 +417,7 @@ fn wrapped(page: &mut String, start: &str, text: &str, indent: usize) -> std::fm
 fn stands(rung: &RungView) -> String {
     match (&rung.standing, rung.headroom) {
         (Standing::Off, _) => "off".into(),
-        (Standing::Trips, _) => "TRIPS NOW".into(),
+        (Standing::Trips, _) => "TRIPS".into(),
         (Standing::InForce(_), _) => "IN FORCE".into(),
         (Standing::Pending, _) => format!("PAST IT, in {}", rung.hold),
         (_, Some(Amount::Ratio(ratio))) => format!("{} points away", ratio.percent().trim_end_matches('%')),
@@ -483,7 +504,7 @@ fn aside(of: Mode) -> String {
 }
 
 /// A price without digits that nobody reads: liquidation prices are quotients.
-fn digits(price: Price) -> String {
+pub(super) fn digits(price: Price) -> String {
     let places = if price.decimal() >= rust_decimal::Decimal::ONE_HUNDRED {
         2
     } else {
@@ -492,6 +513,6 @@ fn digits(price: Price) -> String {
     price.decimal().round_dp(places).normalize().to_string()
 }
 
-fn cents(amount: Money) -> String {
+pub(super) fn cents(amount: Money) -> String {
     money(amount.decimal())
 }

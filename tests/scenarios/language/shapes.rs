@@ -111,6 +111,10 @@ impl Stage {
     pub(super) fn shape(&mut self, words: &[&str], said: &mut Vec<String>) -> Vec<Input> {
         let venue = |event: Event| vec![Input::Venue(event)];
         match words {
+            ["if", withdrawal, moves @ .., "look", what] => {
+                said.extend(self.suppose(withdrawal, moves, what));
+                vec![]
+            }
             ["multi"] => {
                 self.shapes.multi_assets = true;
                 vec![]
