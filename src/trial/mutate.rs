@@ -152,8 +152,11 @@ fn mishap(index: usize, tamper: Tamper, files: &[TestFile], played: &[Played]) -
 /// Every policy that differs from one in a single respect, with the difference in words.
 fn changes(policy: &PolicySpec) -> Vec<(String, PolicySpec)> {
     let mut all = Vec::new();
-    // A measure of time falls to zero at once: its hysteresis is never seen.
-    let is_seen = |rung: &crate::policy::Rung| !matches!(rung.at, None | Some(Amount::Time(_)));
+    // A measure of time falls to zero at once, and a manual latch is let go by a person: neither shows hysteresis.
+    let is_seen = |rung: &crate::policy::Rung| {
+        let is_manual = rung.latch.unwrap_or(policy.latch) == Latch::Manual;
+        !is_manual && !matches!(rung.at, None | Some(Amount::Time(_)))
+    };
     if !is_zero(policy) && policy.ladder.iter().any(is_seen) {
         let mut other = policy.clone();
         other.clear = Clear::Share(Ratio::ZERO);

@@ -13,8 +13,8 @@ clear = "2%"
 ladder = [ { at = "10%", action = "block", latch = "manual" } ]
 "#;
 
-fn survivors(text: &str) -> Vec<String> {
-    let files = [file(POLICIES, text)];
+fn survivors(policies: &str, text: &str) -> Vec<String> {
+    let files = [file(policies, text)];
     let played: Vec<_> = tests(&files)
         .iter()
         .map(|(file, test)| prove(test, &file.set))
@@ -37,7 +37,6 @@ fn a_limit_that_no_test_looks_at_survives_every_change() {
         r#"{ at = "10s", policy = "fall", rung = "none" },"#,
     );
     let names = [
-        "without `clear`",
         "block at 10% -> 9%",
         "block at 10% -> 11%",
         "block at 10% for 10s",
@@ -48,7 +47,7 @@ fn a_limit_that_no_test_looks_at_survives_every_change() {
         .iter()
         .map(|name| format!("fall {name}: no test tells them apart"))
         .collect();
-    assert_eq!(survivors(&text), expected);
+    assert_eq!(survivors(POLICIES, &text), expected);
 }
 
 #[test]
@@ -64,9 +63,25 @@ fn a_test_on_both_sides_of_a_limit_and_of_its_end_leaves_no_survivor() {
   { at = "20s", policy = "fall", rung = "block", orders = [ { kind = "cancel" } ] },
   { at = "40s", policy = "fall", state = "latched" },"#,
     );
-    // Behind a manual latch nobody sees how far a rung must clear.
-    assert_eq!(
-        survivors(&text),
-        ["fall without `clear`: no test tells them apart"]
+    assert_eq!(survivors(POLICIES, &text), Vec::<String>::new());
+}
+
+#[test]
+fn how_far_a_rung_clears_is_only_changed_where_it_shows() {
+    let text = long(
+        r#"{ at = "10s", mark = { BTCUSDT = "49900" } },"#,
+        r#"{ at = "10s", policy = "fall", rung = "none" },"#,
     );
+    let clears = |policies: &str| {
+        let found = survivors(policies, &text);
+        found.iter().any(|survivor| survivor.contains("`clear`"))
+    };
+    // A person lets go of a manual latch, however far it has cleared.
+    assert!(!clears(POLICIES));
+    assert!(clears(&POLICIES.replace(r#", latch = "manual""#, "")));
+    assert!(clears(&POLICIES.replace(
+        "ladder = [",
+        "ladder = [
+  { at = \"5%\", action = \"alert\" },"
+    )));
 }
