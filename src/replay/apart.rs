@@ -50,7 +50,7 @@ pub struct Apart {
     money: BTreeMap<Asset, Money>,
     /// Orders that were cancelled here and not in the recording.
     gone: BTreeSet<OrderId>,
-    /// What was asked here exactly as recorded: the recording tells what became of it.
+    /// What was asked here exactly as recorded: the recording tells what became of it. At most what it shows as sent.
     adopted: BTreeSet<IntentKey>,
     closed: BTreeMap<Leg, Closed>,
     /// The newest time of the venue.

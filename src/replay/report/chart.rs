@@ -189,7 +189,7 @@ impl Chart {
             .filter(|line| matches!(line.look, Look::Rung(_)));
         let mut words: Vec<(i64, String)> = rungs
             .filter_map(|line| {
-                let last = line.series.last().filter(|last| (low..=high).contains(&last))?;
+                let last = line.series.last().filter(|last| (low..=high).contains(last))?;
                 Some((
                     place(last, low, high),
                     format!("{} {}", line.name, self.written(last)),
