@@ -183,3 +183,22 @@ fn se_10_markup_in_a_recording_stays_text_in_a_report() {
         assert!(!page.contains(markup), "{markup}");
     }
 }
+
+#[test]
+fn what_a_recording_does_not_tell_is_unknown_and_not_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nothing.jsonl");
+    let lines = "{\"v\":1,\"venue\":\"sim\",\"started_at\":1,\"account\":\"main\"}\n\
+                 {\"at\":1795000000000,\"via\":\"link\",\"body\":{\"stream\":\"up\"}}\n";
+    std::fs::write(&path, lines).unwrap();
+    let (code, text) = replay(&["--against", STANDARD, "--json", path.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    let sum: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    for unknown in ["equity", "lowest_equity", "worst_margin_ratio", "open"] {
+        assert!(sum["policies"][unknown].is_null(), "{unknown}: {text}");
+    }
+    assert!(sum["recorded_equity"].is_null(), "{text}");
+    let page = report(&["--against", STANDARD, path.to_str().unwrap()]);
+    assert!(!page.contains("<svg"), "there is nothing to draw");
+    assert!(page.contains("unknown"));
+}
