@@ -23,7 +23,7 @@
 //! | [`journal`] | the kept state, its text form, its store, whose it is, and a look at it; the KILL file |
 //! | [`serve`] | the control API |
 //! | [`sim`] | the embedded exchange; all but its server is pure |
-//! | [`replay`] | recordings, and the drive that live runs and replays share |
+//! | [`replay`] | recordings, the drive that live runs and replays share, what-if ([`replay::world`]) and its report |
 //! | [`config`] | the configuration and the policy files, with their diagnostics |
 //! | [`clock`] | the only reader of time |
 //! | [`run`] | tasks and channels |
