@@ -24,7 +24,7 @@
 //! | [`alert`] | what people are told away from the screen: wording, grouping, channels |
 //! | [`serve`] | the control API |
 //! | [`sim`] | the embedded exchange; all but its server is pure |
-//! | [`replay`] | recordings, and the drive that live runs and replays share |
+//! | [`replay`] | recordings, the drive that live runs and replays share, what-if ([`replay::world`]) and its report |
 //! | [`config`] | the configuration and the policy files, with their diagnostics |
 //! | [`trial`] | policy tests: guard and exchange in virtual time, verdicts, coverage, mutants |
 //! | [`clock`] | the only reader of time |

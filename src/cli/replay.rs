@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Plays at N times the recorded speed instead of as fast as possible.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "against")]
     speed: Option<u32>,
 }
 

@@ -10,8 +10,8 @@ use super::told::{Fill, Told};
 use crate::book::Book;
 use crate::event::{AccountUpdate, BalanceChange, Event, Holdings, PositionChange, Reason, Report};
 use crate::model::{
-    Asset, Balance, Intent, IntentKey, Leg, Money, Order, OrderId, OrderStatus, Position, Price, Qty, Ratio,
-    ReduceOrder, Store, Timestamp,
+    Asset, Balance, Intent, IntentKey, Leg, MarkPrice, Money, Order, OrderId, OrderStatus, Position, Price,
+    Qty, Ratio, ReduceOrder, Store, Timestamp,
 };
 use crate::response::cut::COST;
 use rust_decimal::Decimal;
@@ -50,7 +50,7 @@ pub struct Apart {
     money: BTreeMap<Asset, Money>,
     /// Orders that were cancelled here and not in the recording.
     gone: BTreeSet<OrderId>,
-    /// What was asked here exactly as recorded: the recording tells what became of it.
+    /// What was asked here exactly as recorded: the recording tells what became of it. At most what it shows as sent.
     adopted: BTreeSet<IntentKey>,
     closed: BTreeMap<Leg, Closed>,
     /// The newest time of the venue.
@@ -159,7 +159,8 @@ impl Apart {
         }
         Some(match event {
             Event::Account(update) => Event::Account(self.update(update)),
-            _ => Event::Holdings(self.reading()),
+            Event::Holdings(read) => Event::Holdings(self.reading(read.marks)),
+            other => other,
         })
     }
 
@@ -401,7 +402,7 @@ impl Apart {
     }
 
     /// A reading of the account as it would be.
-    fn reading(&self) -> Holdings {
+    fn reading(&self, marks: Vec<MarkPrice>) -> Holdings {
         let at = self.newest;
         let assets: BTreeSet<&Asset> = self
             .recorded
@@ -440,7 +441,7 @@ impl Apart {
         Holdings {
             balances: balances.collect(),
             positions: positions.collect(),
-            marks: Vec::new(),
+            marks,
             disputed: Vec::new(),
             liquidations: Vec::new(),
             // What the venue counted is of another account.

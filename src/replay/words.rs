@@ -39,17 +39,20 @@ pub fn worst_words(worst: Option<(Option<Ratio>, Timestamp)>) -> String {
     }
 }
 
-/// What is open, each leg.
-pub fn open(book: &Book) -> Vec<String> {
-    book.positions()
-        .map(|(leg, held)| format!("{} {leg}", held.amount))
-        .collect()
+/// What is open, each leg; `None` when the account was not read.
+pub fn open(book: &Book) -> Option<Vec<String>> {
+    let legs = || {
+        book.positions()
+            .map(|(leg, held)| format!("{} {leg}", held.amount))
+    };
+    book.is_ready().then(|| legs().collect())
 }
 
 /// What is open, in words.
 pub fn open_words(book: &Book) -> String {
     match open(book) {
-        open if open.is_empty() => "nothing".into(),
-        open => open.join(", "),
+        None => "unknown".into(),
+        Some(open) if open.is_empty() => "nothing".into(),
+        Some(open) => open.join(", "),
     }
 }

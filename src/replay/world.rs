@@ -7,6 +7,7 @@ use super::play::{BLIND_AFTER, start_of};
 use super::recording::Entry;
 use super::told::Told;
 use super::{Drive, Fed};
+use crate::book::Book;
 use crate::event::{Event, Input, Outcome};
 use crate::guard::{Decision, Guard, Saved, Start};
 use crate::model::{Intent, Money, Ratio, Span, Timestamp};
@@ -92,7 +93,7 @@ impl World {
                     ..
                 } => {
                     // A later start finds what this guard kept, and not what the recorded one did.
-                    let start = match (self.drive.is_some(), self.saved.take()) {
+                    let start = match (self.drive.is_some(), self.saved.clone()) {
                         (true, Some(saved)) => Start::Saved(Box::new(saved)),
                         (true, None) => Start::Fresh,
                         (false, _) => start_of(saved.as_deref(), lost.as_deref()),
@@ -171,7 +172,7 @@ impl World {
                 self.sums.lowest = Some((equity, at));
             }
         }
-        if let Ok(ratio) = book.worst_ratio() {
+        if let Some(ratio) = worst_ratio(book) {
             let is_worse = match (self.sums.worst, ratio) {
                 (None, _) => true,
                 (Some((None, _)), _) => false,
@@ -211,4 +212,10 @@ impl World {
             waiting.push_back(Input::Outcome(key, outcome));
         }
     }
+}
+
+/// The worst margin ratio, `None` inside when a balance is gone; `None` when it is not known: an account that was not read has
+/// no positions yet, and that is not zero.
+pub fn worst_ratio(book: &Book) -> Option<Option<Ratio>> {
+    book.is_ready().then(|| book.worst_ratio().ok()).flatten()
 }

@@ -97,12 +97,12 @@ fn a_modelled_reduction_costs_a_thousandth_of_its_size_at_the_mark_price() {
     let path = "fixtures/recordings/flash-crash.jsonl.gz";
     let (_, text) = replay(&["--policies", CAREFUL, "--against", CAREFUL, "--json", path]);
     let sum: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
-    // 0.406 at 60000, and 1.094 at the mark of the moment when the fall reached 5 %.
+    // 0.406 at 60000, and 1.094 at the mark with which a reading showed that the fall had reached 5 %.
     assert_eq!(sum["policies"]["closed"][0]["quantity"], "1.5");
-    assert_eq!(sum["policies"]["closed"][0]["notional"], "89391.189");
-    assert_eq!(sum["policies"]["closed"][0]["cost"], "89.391189");
-    // 9700 − 1.094 × (60000 − 59443.5) − 89.391189
-    assert_eq!(sum["policies"]["equity"], "9001.797811");
+    assert_eq!(sum["policies"]["closed"][0]["notional"], "89524.8758");
+    assert_eq!(sum["policies"]["closed"][0]["cost"], "89.5248758");
+    // 9700 − 1.094 × (60000 − 59565.7) − 89.5248758
+    assert_eq!(sum["policies"]["equity"], "9135.3509242");
 }
 
 /// The report of recordings, from `backstop replay --report`.
@@ -182,4 +182,23 @@ fn se_10_markup_in_a_recording_stays_text_in_a_report() {
     for markup in ["<img", "</p><b>", "a<b>"] {
         assert!(!page.contains(markup), "{markup}");
     }
+}
+
+#[test]
+fn what_a_recording_does_not_tell_is_unknown_and_not_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nothing.jsonl");
+    let lines = "{\"v\":1,\"venue\":\"sim\",\"started_at\":1,\"account\":\"main\"}\n\
+                 {\"at\":1795000000000,\"via\":\"link\",\"body\":{\"stream\":\"up\"}}\n";
+    std::fs::write(&path, lines).unwrap();
+    let (code, text) = replay(&["--against", STANDARD, "--json", path.to_str().unwrap()]);
+    assert_eq!(code, 0);
+    let sum: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+    for unknown in ["equity", "lowest_equity", "worst_margin_ratio", "open"] {
+        assert!(sum["policies"][unknown].is_null(), "{unknown}: {text}");
+    }
+    assert!(sum["recorded_equity"].is_null(), "{text}");
+    let page = report(&["--against", STANDARD, path.to_str().unwrap()]);
+    assert!(!page.contains("<svg"), "there is nothing to draw");
+    assert!(page.contains("unknown"));
 }

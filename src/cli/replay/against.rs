@@ -32,7 +32,7 @@ struct Fared {
     lowest_at: Option<i64>,
     worst_margin_ratio: Option<String>,
     closed: Vec<ClosedLine>,
-    open: Vec<String>,
+    open: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -286,9 +286,6 @@ fn fared(world: Option<&World>) -> Fared {
                 recorded: closed.recorded.to_string(),
             })
             .collect(),
-        open: world
-            .and_then(World::guard)
-            .map(|guard| open(guard.book()))
-            .unwrap_or_default(),
+        open: world.and_then(World::guard).and_then(|guard| open(guard.book())),
     }
 }

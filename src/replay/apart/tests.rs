@@ -74,18 +74,21 @@ fn in_words(event: &Event) -> String {
     format!("{}{entry}, {}", position.amount, balance.wallet)
 }
 
-/// An account as recorded: 1000 USDT and a position, at a mark price of 100.
-fn account(position: &str) -> Apart {
-    let mut apart = Apart::default();
-    let mark = MarkPrice {
+fn mark() -> MarkPrice {
+    MarkPrice {
         symbol: leg().symbol,
         price: "100".parse().unwrap(),
         index: None,
         at: at(0),
-    };
+    }
+}
+
+/// An account as recorded: 1000 USDT and a position, at a mark price of 100.
+fn account(position: &str) -> Apart {
+    let mut apart = Apart::default();
     for event in [
         Event::Rules(vec![rules()]),
-        Event::Marks(vec![mark]),
+        Event::Marks(vec![mark()]),
         told_of(&format!("{position}, 1000"), 0),
     ] {
         assert!(apart.instead(at(0), event, &Told::default()).is_some());
@@ -206,7 +209,7 @@ fn a_fill_of_the_recorded_guard_counts_only_where_it_was_asked_for() {
         let reading = Holdings {
             balances: Vec::new(),
             positions: Vec::new(),
-            marks: Vec::new(),
+            marks: vec![mark()],
             disputed: Vec::new(),
             liquidations: Vec::new(),
             claims: None,
@@ -221,6 +224,8 @@ fn a_fill_of_the_recorded_guard_counts_only_where_it_was_asked_for() {
                 panic!("{event:?}")
             };
             assert_eq!(reading.positions[0].1.amount, "1".parse().unwrap());
+            // After a restart nothing else tells a price.
+            assert_eq!(reading.marks, [mark()]);
             assert_eq!(reading.balances[0].1.wallet, "1000".parse().unwrap());
         }
     }

@@ -136,6 +136,10 @@ impl Chart {
     }
 
     fn range(&self) -> Option<(Decimal, Decimal)> {
+        let is_seen = |line: &Line| !matches!(line.look, Look::Rung(_)) && line.series.range().is_some();
+        if !self.lines.iter().any(is_seen) {
+            return None;
+        }
         let ranges = self.lines.iter().filter_map(|line| line.series.range());
         let (low, high) = ranges.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))?;
         let (low, high) = if self.from_zero {

@@ -8,7 +8,7 @@ use crate::policy::envelope::Policy;
 use crate::policy::{Amount, Kind, Rung};
 use crate::replay::lines::DecisionLine;
 use crate::replay::whatif::Difference;
-use crate::replay::world::Stepped;
+use crate::replay::world::{Stepped, worst_ratio};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
@@ -115,11 +115,9 @@ impl Watch {
             return;
         };
         side.equity.add(at, book.equity().ok().map(Money::decimal));
-        let ratio = match book.worst_ratio() {
-            // No balance is beyond every ratio.
-            Ok(ratio) => Some(ratio.map_or(Decimal::from(100), Ratio::decimal)),
-            Err(_) => None,
-        };
+        // No balance is beyond every ratio.
+        let gone = Decimal::from(100);
+        let ratio = worst_ratio(book).map(|ratio| ratio.map_or(gone, Ratio::decimal));
         side.ratio.add(at, ratio);
         side.distance.add(at, distance(book).map(Ratio::decimal));
         for (leg, _) in book.positions() {
