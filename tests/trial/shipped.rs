@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Every set in `policies`, and how many rungs it has.
 const SETS: [(&str, usize); 6] = [
-    ("conservative", 25),
+    ("conservative", 20),
     ("hedge-book", 15),
     ("kill-switch-only", 2),
     ("margin-call-only", 6),
