@@ -5,8 +5,8 @@ mod mutants;
 mod shipped;
 mod worlds;
 
-use backstop::config::trial::{TestFile, parse};
 use backstop::config::policy;
+use backstop::config::trial::{TestFile, parse};
 use backstop::trial::Played;
 use backstop::trial::suite::prove;
 

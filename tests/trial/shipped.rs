@@ -42,7 +42,9 @@ fn no_set_is_shipped_without_tests_and_a_page_of_reasons() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    let sets = SETS.iter().flat_map(|(name, _)| [format!("{name}.test.toml"), format!("{name}.toml")]);
+    let sets = SETS
+        .iter()
+        .flat_map(|(name, _)| [format!("{name}.test.toml"), format!("{name}.toml")]);
     let mut expected: Vec<String> = sets.chain(["README.md".to_owned()]).collect();
     expected.sort();
     assert_eq!(names, expected);
