@@ -23,7 +23,7 @@ fn survivors(policies: &str, text: &str) -> Vec<String> {
         assert_eq!(played.failures, []);
     }
     let all = mutants(&files, &played);
-    assert!(all.len() >= 6, "{}", all.len());
+    assert!(all.len() >= 5, "{}", all.len());
     let found = all.iter().filter_map(|mutant| try_one(mutant, &files, &played));
     found
         .map(|survivor| format!("{}: {}", survivor.mutant, survivor.why))
